@@ -1,0 +1,140 @@
+/**
+ * Addresses: `net:example.org:9000~noise:KEY;ws://example.org~noise:KEY`.
+ *
+ * An address is a list of routes (`;`), a route a list of sections (`~`), a section a name and its
+ * arguments (`:`); `!` takes the meaning from the character behind it. The grammar is multiserver's
+ * (docs/addresses.md). Values are immutable, and parse and format are inverses. What a section means
+ * is known to the transport or transform of that name only, never here.
+ */
+
+import { fromBase64 } from "./bytes.ts";
+import { networkError } from "./errors.ts";
+
+export interface Section {
+  /** Lower case: `net`, `noise`. */
+  readonly name: string;
+  /** Without escapes. `net:::1:80` has the arguments `""`, `""`, `"1"`, `"80"`: the transport joins them. */
+  readonly args: readonly string[];
+  /** As it stands in the address, escaped. */
+  readonly text: string;
+}
+
+export interface Route {
+  readonly sections: readonly Section[];
+  readonly text: string;
+}
+
+export interface Address {
+  /** At least one, in order of preference. */
+  readonly routes: readonly Route[];
+  readonly text: string;
+}
+
+/** Longest address taken, in characters: room for 16 long alternatives. */
+export const MAX_ADDRESS_LENGTH = 8_192;
+
+const NAME = /^[a-z][a-z0-9-]+$/;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
+const CONTROL = /[\u0000-\u001f\u007f]/;
+
+/** Throws `AddressError` `ADDRESS_MALFORMED` saying which part is wrong; `TypeError` when it is no string. */
+export function parseAddress(text: string): Address {
+  if (typeof text !== "string") throw new TypeError("address must be a string");
+  if (text.length > MAX_ADDRESS_LENGTH) {
+    throw malformed(`${text.slice(0, 40)}…`, `longer than ${MAX_ADDRESS_LENGTH} characters`);
+  }
+  if (CONTROL.test(text)) throw malformed(text, "control characters are not allowed");
+  const routes = split(text, ";").map((part) => parseRoute(part, text));
+  return Object.freeze({ routes: Object.freeze(routes), text });
+}
+
+export function formatAddress(routes: readonly Route[]): string {
+  return routes.map((route) => route.text).join(";");
+}
+
+export function makeRoute(sections: readonly Section[]): Route {
+  return Object.freeze({
+    sections: Object.freeze([...sections]),
+    text: sections.map((section) => section.text).join("~"),
+  });
+}
+
+/** `section("net", "example.org", "9000")`; arguments are escaped as needed. Throws `TypeError` for a bad name. */
+export function section(name: string, ...args: readonly string[]): Section {
+  if (!NAME.test(name)) throw new TypeError(`section name ${JSON.stringify(name)} is not valid`);
+  const text = [name, ...args.map(escapeArgument)].join(":");
+  return Object.freeze({ name, args: Object.freeze([...args]), text });
+}
+
+function parseRoute(text: string, whole: string): Route {
+  const sections = split(text, "~").map((part) => {
+    if (part === "") throw malformed(whole, "a section is empty");
+    const [name = "", ...args] = split(part, ":").map((piece) => unescape(piece, whole));
+    if (!NAME.test(name)) throw malformed(whole, `${JSON.stringify(name)} is not a section name`);
+    return Object.freeze({ name, args: Object.freeze(args), text: part });
+  });
+  return makeRoute(sections);
+}
+
+/** Splits at separators that no `!` protects, and keeps the escapes. */
+function split(text: string, separator: string): string[] {
+  const parts: string[] = [];
+  let start = 0;
+  for (let i = 0; i < text.length; i++) {
+    if (text[i] === "!") i++;
+    else if (text[i] === separator) {
+      parts.push(text.slice(start, i));
+      start = i + 1;
+    }
+  }
+  parts.push(text.slice(start));
+  return parts;
+}
+
+function unescape(text: string, whole: string): string {
+  if (!text.includes("!")) return text;
+  let plain = "";
+  for (let i = 0; i < text.length; i++) {
+    if (text[i] === "!") i++;
+    if (i === text.length) throw malformed(whole, "it ends in a lone !");
+    plain += text[i];
+  }
+  return plain;
+}
+
+function escapeArgument(text: string): string {
+  return text.replace(/[!:;~]/g, "!$&");
+}
+
+function malformed(address: string, why: string): Error {
+  const shown = address === "" ? "the empty address" : `address ${address}`;
+  return networkError("ADDRESS_MALFORMED", `${shown} cannot be read: ${why}`, { address });
+}
+
+/**
+ * Host and port of a section like `net:HOST:PORT`; the host may be IPv6, bare or in brackets. Throws
+ * `AddressError` unless the port is decimal and in 0..65535.
+ */
+export function hostAndPort(from: Section): { host: string; port: number } {
+  const joined = from.args.slice(0, -1).join(":");
+  const host = joined.startsWith("[") && joined.endsWith("]") ? joined.slice(1, -1) : joined;
+  const digits = from.args.at(-1) ?? "";
+  if (from.args.length < 2 || !/^\d{1,5}$/.test(digits) || Number(digits) > 65_535) {
+    throw malformed(from.text, `${from.name} needs HOST:PORT with a port from 0 to 65535`);
+  }
+  return { host: host === "" ? "localhost" : host, port: Number(digits) };
+}
+
+/**
+ * The 32-byte public key in a section like `noise:KEY`, or `undefined` when the section has none.
+ * Throws `AddressError` when there is something else in its place: never dialled in a weaker form.
+ */
+export function sectionKey(from: Section): Uint8Array | undefined {
+  const text = from.args[0];
+  if (text === undefined) return undefined;
+  const key = fromBase64(text);
+  if (key === undefined || key.length !== 32) {
+    throw malformed(from.text, `${from.name} needs a base64 key of 32 bytes`);
+  }
+  return key;
+}

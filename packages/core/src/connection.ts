@@ -1,0 +1,86 @@
+/**
+ * Connection and listener: bytes in order between two ends. What a transport makes, and all it makes.
+ *
+ * Also `Wire`, the byte reader that handshakes use before a session exists.
+ */
+
+import type { Section } from "./address.ts";
+import { concat, EMPTY } from "./bytes.ts";
+import { networkError } from "./errors.ts";
+
+/** Who opened it. Never client or server. */
+export type Side = "dialer" | "listener";
+
+/** A two-way pipe of bytes with back-pressure. A channel inside a stream has the same shape. */
+export interface BytePipe extends AsyncIterable<Uint8Array> {
+  /**
+   * Hands the pieces over in order, as one write. They must not change afterwards. `false`: taken, but
+   * wait for `drain()` before the next. After an end or a close it does nothing and gives `false`.
+   */
+  write(...pieces: readonly Uint8Array[]): boolean;
+  /** Resolves when writing is welcome again, or when the pipe is closed. Never rejects. */
+  drain(): Promise<void>;
+  /** Half-close: no more from us; the other direction goes on. Resolves when all is handed over or lost. */
+  end(): Promise<void>;
+  /** Ends, lets the other side finish for as long as its owner waits, and releases everything. */
+  close(): Promise<void>;
+  /** Ends now, without a goodbye; reads reject with `reason`. Idempotent. */
+  abort(reason: Error): void;
+  /** Settles once, never rejects: with the error when it was cut, without when both directions ended. */
+  readonly closed: Promise<Error | undefined>;
+}
+
+/** Iterating twice gives the same iterator: there is one reader, and leaving a loop closes nothing. */
+export interface Connection extends BytePipe {
+  /** The other end, as the transport sees it: `net:203.0.113.9:51234`. */
+  readonly remote: Section;
+  /** Whether the other end is on this machine, so that per-host bounds do not apply. */
+  readonly local: boolean;
+}
+
+export interface Listener {
+  /** What others dial: the real host and port. */
+  readonly section: Section;
+  /** Whether only this machine can reach it. */
+  readonly local: boolean;
+  /** Stops accepting. Connections already accepted live on. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Reads exact lengths from a connection and writes to it; what is left over goes on to the session. */
+export class Wire {
+  readonly #pipe: BytePipe;
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  #buffered: Uint8Array = EMPTY;
+
+  constructor(pipe: BytePipe) {
+    this.#pipe = pipe;
+    this.#chunks = pipe[Symbol.asyncIterator]();
+  }
+
+  /**
+   * Exactly `length` bytes. Rejects `TRUNCATED` when the other side ends first, or with the reason the
+   * connection was aborted with: the owner's deadline aborts it, so a read needs no signal of its own.
+   */
+  async read(length: number): Promise<Uint8Array> {
+    while (this.#buffered.length < length) {
+      const { done, value } = await this.#chunks.next();
+      if (done) {
+        throw networkError("TRUNCATED", "the other side hung up during the handshake");
+      }
+      this.#buffered = this.#buffered.length === 0 ? value : concat(this.#buffered, value);
+    }
+    const bytes = this.#buffered.subarray(0, length);
+    this.#buffered = this.#buffered.subarray(length);
+    return bytes;
+  }
+
+  write(...pieces: readonly Uint8Array[]): void {
+    this.#pipe.write(...pieces);
+  }
+
+  /** What was read from the connection and not asked for; the wire must not be used afterwards. */
+  rest(): Uint8Array {
+    return this.#buffered;
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * Errors: one base class, six families, a closed set of codes.
+ *
+ * `code` is the contract; `message` is for people and says what to do. A family exists only where a
+ * caller would act differently. Wrong types (`TypeError`) and wrong ranges (`RangeError`) of the caller's
+ * own arguments are thrown at the door and are no `NetworkError`s.
+ */
+
+export class NetworkError extends Error {
+  override readonly name: string = "NetworkError";
+  readonly code: ErrorCode;
+  /** The address the error is about, as text. */
+  readonly address?: string;
+  /** The text form of the peer id the error is about. */
+  readonly peer?: string;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    if (details.address !== undefined) this.address = details.address;
+    if (details.peer !== undefined) this.peer = details.peer;
+  }
+}
+
+/** An address that cannot be read, or that this build cannot speak. */
+export class AddressError extends NetworkError {
+  override readonly name: string = "AddressError";
+}
+/** Nobody could be reached, or nothing could be listened on. */
+export class DialError extends NetworkError {
+  override readonly name: string = "DialError";
+}
+/** Somebody was reached, but the two could not agree to talk. */
+export class HandshakeError extends NetworkError {
+  override readonly name: string = "HandshakeError";
+}
+/** The other side sent bytes that break the protocol. */
+export class ProtocolError extends NetworkError {
+  override readonly name: string = "ProtocolError";
+}
+/** A stream, a request or a channel ended before the work was done. */
+export class StreamError extends NetworkError {
+  override readonly name: string = "StreamError";
+}
+/** A plugin or a message type does not fit the network it was given to. */
+export class PluginError extends NetworkError {
+  override readonly name: string = "PluginError";
+}
+
+export interface ErrorDetails {
+  cause?: unknown;
+  address?: string;
+  peer?: string;
+}
+
+const families = {
+  ADDRESS_MALFORMED: AddressError,
+  ADDRESS_UNSUPPORTED: AddressError,
+  DIAL_REFUSED: DialError,
+  DIAL_TIMEOUT: DialError,
+  LISTEN_FAILED: DialError,
+  SELF_DIAL: DialError,
+  HANDSHAKE_FAILED: HandshakeError,
+  HANDSHAKE_TIMEOUT: HandshakeError,
+  PEER_UNEXPECTED: HandshakeError,
+  PEER_REFUSED: HandshakeError,
+  TOO_MANY_PEERS: HandshakeError,
+  FRAME_TOO_LARGE: ProtocolError,
+  FRAME_MALFORMED: ProtocolError,
+  CHECKSUM_MISMATCH: ProtocolError,
+  BODY_MALFORMED: ProtocolError,
+  TRUNCATED: ProtocolError,
+  STREAM_CLOSED: StreamError,
+  STREAM_IDLE: StreamError,
+  SEND_BUFFER_FULL: StreamError,
+  REQUEST_TIMEOUT: StreamError,
+  CHANNEL_RESET: StreamError,
+  PLUGIN_DUPLICATE: PluginError,
+  PLUGIN_FAILED: PluginError,
+  OPCODE_TAKEN: PluginError,
+  NETWORK_CLOSED: PluginError,
+} as const;
+
+export type ErrorCode = keyof typeof families;
+
+export const ERROR_CODES: readonly ErrorCode[] = Object.keys(families) as ErrorCode[];
+
+/** Makes an error of the family its code belongs to. The only place that picks a class. */
+export function networkError(
+  code: ErrorCode,
+  message: string,
+  details: ErrorDetails = {},
+): NetworkError {
+  return new families[code](code, message, details);
+}
+
+/** What was thrown, as an `Error`, whatever it was. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
+}
+
+/** What was thrown, as a `NetworkError`: kept when it is one, else wrapped under `code`. */
+export function asNetworkError(
+  thrown: unknown,
+  code: ErrorCode,
+  message: string,
+  details: ErrorDetails = {},
+): NetworkError {
+  if (thrown instanceof NetworkError) return thrown;
+  return networkError(code, `${message}: ${asError(thrown).message}`, { ...details, cause: thrown });
+}

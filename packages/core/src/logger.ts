@@ -1,0 +1,23 @@
+/**
+ * Logging: the five methods core calls. A pino logger fits as it is; the default says nothing.
+ *
+ * Core logs peer ids, addresses and error codes. It never logs a key, a body or a signature.
+ */
+
+export interface Logger {
+  trace(fields: object, message: string): void;
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+const nothing = (): void => {};
+
+export const silent: Logger = {
+  trace: nothing,
+  debug: nothing,
+  info: nothing,
+  warn: nothing,
+  error: nothing,
+};

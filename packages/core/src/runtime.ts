@@ -1,0 +1,84 @@
+/**
+ * Runtime: the one door through which time, timers and randomness enter.
+ *
+ * Core, machines and plugins never read a clock or a random source by themselves, so that thousands of
+ * nodes can run in one process on virtual time. The system runtime is here; a virtual one implements
+ * the same four methods.
+ */
+
+export interface Timer {
+  /** Idempotent. After it the callback is never called. */
+  cancel(): void;
+}
+
+export interface Runtime {
+  /** Monotonic milliseconds; only differences mean anything. */
+  now(): number;
+  /** Milliseconds since 1970, for people and for expiry dates; may jump. */
+  wallClock(): number;
+  /** Calls back once, after at least `delayMs`. */
+  setTimer(callback: () => void, delayMs: number): Timer;
+  /** `length` unpredictable bytes. */
+  randomBytes(length: number): Uint8Array;
+}
+
+/** Node caps a timer at 2^31-1 ms and fires at once beyond it. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+export const systemRuntime: Runtime = {
+  now: () => performance.now(),
+  wallClock: () => Date.now(),
+  setTimer(callback, delayMs) {
+    const handle = setTimeout(callback, Math.min(Math.max(delayMs, 0), LONGEST_TIMER_MS));
+    return { cancel: () => clearTimeout(handle) };
+  },
+  randomBytes(length) {
+    const bytes = new Uint8Array(length);
+    for (let at = 0; at < length; at += 65_536) {
+      crypto.getRandomValues(bytes.subarray(at, Math.min(at + 65_536, length)));
+    }
+    return bytes;
+  },
+};
+
+/** A signal that fires at a deadline or when its parent does, with the reason given for each. */
+export interface Deadline {
+  readonly signal: AbortSignal;
+  /** Drops the timer and the listener on the parent. Idempotent; call it when the wait is over. */
+  clear(): void;
+}
+
+/** `timeout(runtime, 5_000, () => error, signal)`: the only way a wait gets its deadline. */
+export function deadline(
+  runtime: Runtime,
+  timeoutMs: number,
+  late: () => Error,
+  parent?: AbortSignal,
+): Deadline {
+  const controller = new AbortController();
+  const onParent = (): void => {
+    clear();
+    controller.abort(parent?.reason);
+  };
+  const timer = runtime.setTimer(() => {
+    clear();
+    controller.abort(late());
+  }, timeoutMs);
+  function clear(): void {
+    timer.cancel();
+    parent?.removeEventListener("abort", onParent);
+  }
+  if (parent?.aborted) onParent();
+  else parent?.addEventListener("abort", onParent, { once: true });
+  return { signal: controller.signal, clear };
+}
+
+/** Uniform integer in `[0, below)`, unbiased by rejection. `below` at most 2^32. */
+export function randomInteger(runtime: Runtime, below: number): number {
+  const limit = 2 ** 32 - (2 ** 32 % below);
+  for (;;) {
+    const bytes = runtime.randomBytes(4);
+    const value = new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, true);
+    if (value < limit) return value % below;
+  }
+}
