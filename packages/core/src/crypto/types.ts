@@ -35,7 +35,11 @@ export interface Aead {
   /** Ciphertext pieces then tag: joined, they are the sealed box. The plaintext pieces are one run of bytes. */
   seal(nonce: Uint8Array, associated: Uint8Array, plain: readonly Uint8Array[]): Uint8Array[];
   /** The plaintext pieces of `sealed` (pieces of ciphertext with the tag at the end), or `undefined` if it was forged. */
-  open(nonce: Uint8Array, associated: Uint8Array, sealed: readonly Uint8Array[]): Uint8Array[] | undefined;
+  open(
+    nonce: Uint8Array,
+    associated: Uint8Array,
+    sealed: readonly Uint8Array[],
+  ): Uint8Array[] | undefined;
 }
 
 export interface CryptoProvider {
@@ -46,7 +50,13 @@ export interface CryptoProvider {
   /** HMAC (RFC 2104) over the pieces joined; as long as the hash. */
   hmac(name: HashName, key: Uint8Array, ...pieces: readonly Uint8Array[]): Uint8Array;
   /** HKDF (RFC 5869), extract then expand. */
-  hkdf(name: HashName, secret: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number): Uint8Array;
+  hkdf(
+    name: HashName,
+    secret: Uint8Array,
+    salt: Uint8Array,
+    info: Uint8Array,
+    length: number,
+  ): Uint8Array;
   /** CRC-32 (IEEE 802.3, as zlib's), continued from `previous`. Unsigned. */
   crc32(bytes: Uint8Array, previous?: number): number;
   /** From a 32-byte seed (RFC 8032's secret key). */
