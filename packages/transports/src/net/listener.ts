@@ -1,0 +1,86 @@
+/**
+ * Listener for TCP. A failed accept (too many open files) never ends it: the next connection is tried anew.
+ */
+
+import { type AddressInfo, createServer, isIP, type Server, type Socket } from "node:net";
+import { networkInterfaces } from "node:os";
+import {
+  asError,
+  type Connection,
+  hostAndPort,
+  type Listener,
+  networkError,
+  type Section,
+} from "@testudo/core";
+import { SOCKET_HIGH_WATER_BYTES, SocketConnection } from "./connection.ts";
+import { advertisedHost, isLoopback, isWildcard, meaningOf, netSection } from "./host.ts";
+
+export interface ListenOptions {
+  readonly backlog: number;
+  readonly onAcceptError: (error: Error) => void;
+}
+
+/** Rejects `DialError` `LISTEN_FAILED` with the system error as cause. */
+export async function listenOn(
+  asked: Section,
+  accept: (connection: Connection) => void,
+  options: ListenOptions,
+): Promise<Listener> {
+  const { host, port } = hostAndPort(asked);
+  const server = createServer({
+    allowHalfOpen: true,
+    noDelay: true,
+    highWaterMark: SOCKET_HIGH_WATER_BYTES,
+  });
+  server.on("connection", (socket) => take(socket, accept));
+  try {
+    await bound(server, host, port, options);
+  } catch (error) {
+    throw networkError("LISTEN_FAILED", `cannot listen on ${asked.text}: ${meaningOf(error)}`, {
+      cause: error,
+      address: asked.text,
+    });
+  }
+  const { address, port: realPort } = server.address() as AddressInfo;
+  return {
+    section: netSection(dialableHost(host, address), realPort),
+    local: isLoopback(address),
+    // Not the callback of `server.close`: it waits for the connections, which live on.
+    async close() {
+      server.close();
+    },
+  };
+}
+
+function bound(server: Server, host: string, port: number, options: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.on("error", (error) => {
+      if (server.listening) options.onAcceptError(error);
+      else reject(error);
+    });
+    server.listen({ host, port, backlog: options.backlog }, resolve);
+  });
+}
+
+/** A name stays as it was given, since others may have to use it; but `localhost` is where it was bound. */
+function dialableHost(asked: string, bound: string): string {
+  if (isWildcard(bound)) return advertisedHost(bound, networkInterfaces());
+  return isIP(asked) === 0 && !isLoopback(bound) ? asked : bound;
+}
+
+function take(socket: Socket, accept: (connection: Connection) => void): void {
+  const { remoteAddress, remotePort } = socket;
+  if (remoteAddress === undefined || remotePort === undefined) {
+    // Reset between the kernel's accept and ours: there is nobody to talk to.
+    socket.on("error", () => {});
+    socket.destroy();
+    return;
+  }
+  const remote = netSection(remoteAddress, remotePort);
+  const connection = new SocketConnection(socket, remote, isLoopback(remoteAddress));
+  try {
+    accept(connection);
+  } catch (error) {
+    connection.abort(asError(error));
+  }
+}
