@@ -1,0 +1,43 @@
+/**
+ * Transform `noauth`: no secrecy and no proof of who is there. It adds no byte to the wire.
+ *
+ *     const network = new Network({ stacks: [[net(), noauth()]] });
+ *     await network.listen("net:127.0.0.1:8008~noauth");
+ *
+ * Section `noauth`, without arguments. A session of it passes bytes through untouched and uncopied, so what
+ * was sealed must not change until it is written. An end cannot be told from a cut.
+ */
+
+import { networkError, type Section, type Session, section, type Transform } from "@testudo/core";
+
+const SECTION: Section = /* @__PURE__ */ section("noauth");
+
+/** It has no state, so one serves every connection. */
+const SESSION: Session = /* @__PURE__ */ Object.freeze({
+  remoteKey: undefined,
+  boxBytes: Number.POSITIVE_INFINITY,
+  seal: (plain: readonly Uint8Array[]): Uint8Array[] => [...plain],
+  open: (chunk: Uint8Array): Uint8Array[] => [chunk],
+  ended: true,
+});
+
+export function noauth(): Transform {
+  return {
+    name: "noauth",
+    authenticates: false,
+    section: () => SECTION,
+    async handshake(_wire, { section: dialled }): Promise<Session> {
+      if (dialled !== undefined && dialled.args.length > 0) {
+        // A key that nobody would check must not look as if it were.
+        throw networkError(
+          "ADDRESS_MALFORMED",
+          `${dialled.text} cannot be read: noauth takes no arguments`,
+          {
+            address: dialled.text,
+          },
+        );
+      }
+      return SESSION;
+    },
+  };
+}
