@@ -59,8 +59,12 @@ export class DuplexPipe implements BytePipe {
     return new Promise((resolve) => {
       // Called when all is flushed, and also when the duplex is destroyed first.
       this.#duplex.end(() => {
+        if (!this.#duplex.writableFinished) {
+          this.#settle(this.#cutShort(this.#duplex.errored ?? undefined));
+        } else if (this.#duplex.readableEnded) {
+          this.#settle(undefined);
+        }
         this.#onDrain();
-        if (this.#bothEnded) this.#settle(undefined);
         resolve();
       });
     });
@@ -96,10 +100,6 @@ export class DuplexPipe implements BytePipe {
     return this.#inbox;
   }
 
-  get #bothEnded(): boolean {
-    return this.#duplex.readableEnded && this.#duplex.writableFinished;
-  }
-
   #onDrain(): void {
     const drained = this.#drained;
     this.#drained = undefined;
@@ -108,7 +108,7 @@ export class DuplexPipe implements BytePipe {
 
   #onEnd(): void {
     this.#inbox.finish();
-    if (this.#bothEnded) this.#settle(undefined);
+    if (this.#duplex.writableFinished) this.#settle(undefined);
   }
 
   #cutShort(cause?: Error): Error {
