@@ -33,12 +33,12 @@ export class PeerId {
     if (!(bytes instanceof Uint8Array) || bytes.length !== KEY_BYTES) {
       throw new TypeError("peer id must be a 32-byte key or its base64 text");
     }
-    return new PeerId(bytes.slice(), true);
+    return new PeerId(new Uint8Array(bytes), true);
   }
 
   /** The id of a peer that proved no key, made from bytes unique to its connection. */
   static unproved(unique: Uint8Array): PeerId {
-    return new PeerId(unique.slice(), false);
+    return new PeerId(new Uint8Array(unique), false);
   }
 
   /** The first eight characters of the key's text: for people, not for comparing. */
@@ -84,7 +84,7 @@ export class Identity {
     if (!(secret instanceof Uint8Array) || (secret.length !== 32 && secret.length !== 64)) {
       throw new TypeError("secret must be 32 bytes (seed) or 64 (seed and public key)");
     }
-    const identity = new Identity(secret.slice(0, KEY_BYTES));
+    const identity = new Identity(new Uint8Array(secret.subarray(0, KEY_BYTES)));
     if (secret.length === 64 && !equal(secret.subarray(KEY_BYTES), identity.publicKey)) {
       throw new TypeError("secret's public half does not belong to its seed");
     }

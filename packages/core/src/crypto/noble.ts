@@ -32,7 +32,7 @@ const CIPHERS = { AESGCM: gcm, ChaChaPoly: chacha20poly1305 };
 
 function signer(seed: Uint8Array): Signer {
   checkLength(seed, KEY_BYTES, "seed");
-  const secret = seed.slice();
+  const secret = new Uint8Array(seed);
   return {
     publicKey: ed25519.getPublicKey(secret),
     sign: (message) => ed25519.sign(message, secret),
@@ -62,7 +62,7 @@ function verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Arra
 
 function keyAgreement(secret?: Uint8Array): KeyAgreement {
   if (secret !== undefined) checkLength(secret, KEY_BYTES, "secret");
-  const own = secret === undefined ? systemRuntime.randomBytes(KEY_BYTES) : secret.slice();
+  const own = secret === undefined ? systemRuntime.randomBytes(KEY_BYTES) : new Uint8Array(secret);
   return {
     publicKey: x25519.getPublicKey(own),
     agree(remotePublicKey) {
@@ -103,7 +103,7 @@ function hkdf(
 
 function aead(cipher: CipherName, key: Uint8Array): Aead {
   checkLength(key, KEY_BYTES, "key");
-  const secret = key.slice();
+  const secret = new Uint8Array(key);
   const make = CIPHERS[cipher];
   return {
     seal(nonce, associated, plain) {

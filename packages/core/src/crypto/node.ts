@@ -47,6 +47,14 @@ const NATIVE_CRC_BYTES = 256;
 /** JWK wants a public key beside the private one; OpenSSL ignores it and computes its own. */
 const ANY_PUBLIC = "A".repeat(43);
 
+/**
+ * The same memory without Buffer's face: `slice` must copy and `toString` must not decode, whichever
+ * provider made the bytes.
+ */
+function plain(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
 function toBase64Url(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64url");
 }
@@ -70,7 +78,7 @@ function signer(seed: Uint8Array): Signer {
   checkLength(seed, KEY_BYTES, "seed");
   const key = importPrivate("Ed25519", seed);
   const publicKey = exportPublic(createPublicKey(key));
-  return { publicKey, sign: (message) => sign(null, message, key) };
+  return { publicKey, sign: (message) => plain(sign(null, message, key)) };
 }
 
 function strictVerify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
@@ -102,7 +110,7 @@ function keyAgreement(secret?: Uint8Array): KeyAgreement {
       const remote = importPublic("X25519", remotePublicKey);
       try {
         const shared = diffieHellman({ privateKey, publicKey: remote });
-        return isZero(shared) ? undefined : shared;
+        return isZero(shared) ? undefined : plain(shared);
       } catch {
         // OpenSSL refuses an all-zero result by itself; with two whole keys nothing else can fail.
         return undefined;
@@ -113,16 +121,17 @@ function keyAgreement(secret?: Uint8Array): KeyAgreement {
 
 function hash(name: HashName, ...pieces: readonly Uint8Array[]): Uint8Array {
   const only = pieces[0];
-  if (pieces.length === 1 && only !== undefined) return oneShotHash(HASHES[name], only, "buffer");
+  if (pieces.length === 1 && only !== undefined)
+    return plain(oneShotHash(HASHES[name], only, "buffer"));
   const digest = createHash(HASHES[name]);
   for (const piece of pieces) digest.update(piece);
-  return digest.digest();
+  return plain(digest.digest());
 }
 
 function hmac(name: HashName, key: Uint8Array, ...pieces: readonly Uint8Array[]): Uint8Array {
   const digest = createHmac(HASHES[name], key);
   for (const piece of pieces) digest.update(piece);
-  return digest.digest();
+  return plain(digest.digest());
 }
 
 /** By hand, since `hkdfSync` is slower for the short outputs of a handshake and caps `info` at 1 KiB. */
@@ -146,19 +155,19 @@ function hkdf(
 
 function aead(cipher: CipherName, key: Uint8Array): Aead {
   checkLength(key, KEY_BYTES, "key");
-  const secret = key.slice();
+  const secret = new Uint8Array(key);
   const options = { authTagLength: TAG_BYTES };
   // The GCM name stands for both: the two ciphers have the same methods, the types only spell them apart.
   const algorithm = CIPHERS[cipher] as "aes-256-gcm";
   return {
-    seal(nonce, associated, plain) {
+    seal(nonce, associated, pieces) {
       checkLength(nonce, NONCE_BYTES, "nonce");
       const context = createCipheriv(algorithm, secret, nonce, options);
       if (associated.length > 0) context.setAAD(associated);
       const sealed: Uint8Array[] = [];
-      for (const piece of plain) if (piece.length > 0) sealed.push(context.update(piece));
+      for (const piece of pieces) if (piece.length > 0) sealed.push(plain(context.update(piece)));
       context.final();
-      sealed.push(context.getAuthTag());
+      sealed.push(plain(context.getAuthTag()));
       return sealed;
     },
     open(nonce, associated, sealed) {
@@ -168,20 +177,20 @@ function aead(cipher: CipherName, key: Uint8Array): Aead {
       const context = createDecipheriv(algorithm, secret, nonce, options);
       if (associated.length > 0) context.setAAD(associated);
       context.setAuthTag(tag.bytes);
-      const plain: Uint8Array[] = [];
+      const opened: Uint8Array[] = [];
       let left = tag.before;
       for (const piece of sealed) {
         if (left === 0) break;
         const part = piece.length > left ? piece.subarray(0, left) : piece;
         left -= part.length;
-        if (part.length > 0) plain.push(context.update(part));
+        if (part.length > 0) opened.push(plain(context.update(part)));
       }
       try {
         context.final();
       } catch {
         return undefined;
       }
-      return plain;
+      return opened;
     },
   };
 }
@@ -209,7 +218,7 @@ function tagOf(pieces: readonly Uint8Array[]): { bytes: Uint8Array; before: numb
 
 export const provider: CryptoProvider = {
   name: "node",
-  randomBytes: (length) => randomBytes(length),
+  randomBytes: (length) => plain(randomBytes(length)),
   hash,
   hmac,
   hkdf,
