@@ -51,9 +51,9 @@ export class BoxStream implements Session {
     this.auth = auth;
     this.#shared = secrets.shared;
     this.#sealKey = secrets.sealKey;
-    this.#sealNonce = secrets.sealNonce.slice();
+    this.#sealNonce = new Uint8Array(secrets.sealNonce);
     this.#openKey = secrets.openKey;
-    this.#openNonce = secrets.openNonce.slice();
+    this.#openNonce = new Uint8Array(secrets.openNonce);
   }
 
   /** Throws `TypeError` after `end()`. An empty run gives no frame. */
@@ -133,7 +133,7 @@ export class BoxStream implements Session {
   /** `scratch` is the lead and the plaintext; its ciphertext goes into `frame`, behind the header. */
   #sealFrame(scratch: Uint8Array, frame: Uint8Array): void {
     const length = scratch.length - LEAD_BYTES;
-    const bodyNonce = next(this.#sealNonce.slice());
+    const bodyNonce = next(new Uint8Array(this.#sealNonce));
     xsalsa20poly1305(this.#sealKey, bodyNonce).encrypt(scratch.subarray(LEAD_BYTES), scratch);
     frame.set(scratch.subarray(LEAD_BYTES), HEADER_BYTES);
     headerScratch[LEAD_BYTES] = length >>> 8;

@@ -17,11 +17,10 @@ const SIGN_BIT = 1n << 255n;
 /** The X25519 pair of an Ed25519 seed (32 bytes). */
 export function curveAgreement(seed: Uint8Array): KeyAgreement {
   const digest = provider.hash("SHA512", seed);
-  const secret = digest.slice(0, 32);
+  const secret = digest.subarray(0, 32);
   secret[0] = (secret[0] as number) & 248;
   secret[31] = ((secret[31] as number) & 127) | 64;
   const agreement = provider.keyAgreement(secret);
-  secret.fill(0);
   digest.fill(0);
   return agreement;
 }

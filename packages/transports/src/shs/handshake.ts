@@ -95,6 +95,7 @@ export function dialerHandshake(keys: HandshakeKeys, remoteKey: Uint8Array): Dia
 
   function prove(answer: Uint8Array): DialerProof {
     const remoteEphemeral = readChallenge(appKey, answer);
+    const sealNonce = copy(answer, 0, NONCE_BYTES);
     if (equal(remoteEphemeral, ephemeral.publicKey)) {
       throw failed("our own challenge came back: something on the way echoes");
     }
@@ -116,9 +117,9 @@ export function dialerHandshake(keys: HandshakeKeys, remoteKey: Uint8Array): Dia
       return {
         shared,
         sealKey: sha256(shared, remoteKey),
-        sealNonce: answer.slice(0, NONCE_BYTES),
+        sealNonce,
         openKey: sha256(shared, own.publicKey),
-        openNonce: challenge.slice(0, NONCE_BYTES),
+        openNonce: copy(challenge, 0, NONCE_BYTES),
       };
     }
   }
@@ -135,8 +136,8 @@ export function listenerHandshake(keys: HandshakeKeys): ListenerStart {
     const ab = agree(ephemeral, remoteEphemeral);
     const hab = sha256(ab);
     const challenge = makeChallenge(appKey, ephemeral.publicKey);
-    const openNonce = challenge.slice(0, NONCE_BYTES);
-    const sealNonce = theirs.slice(0, NONCE_BYTES);
+    const openNonce = copy(challenge, 0, NONCE_BYTES);
+    const sealNonce = copy(theirs, 0, NONCE_BYTES);
     return { challenge, verify };
 
     function verify(proof: Uint8Array): ListenerVerdict {
@@ -146,7 +147,7 @@ export function listenerHandshake(keys: HandshakeKeys): ListenerStart {
         throw failed("the dialer's proof cannot be opened: it dialled another key, or was damaged");
       }
       const signature = hello.subarray(0, SIGNATURE_BYTES);
-      const remoteKey = hello.slice(SIGNATURE_BYTES);
+      const remoteKey = copy(hello, SIGNATURE_BYTES);
       if (!provider.verify(remoteKey, concat(appKey, own.publicKey, hab), signature)) {
         throw failed("the dialer's signature is wrong: it does not hold the key it claims");
       }
@@ -177,9 +178,9 @@ function makeChallenge(appKey: Uint8Array, ephemeral: Uint8Array): Uint8Array {
   return concat(authenticator(appKey, ephemeral), ephemeral);
 }
 
-/** The other side's ephemeral key. It is copied: the challenge may be a view of a socket's buffer. */
+/** The other side's ephemeral key. */
 function readChallenge(appKey: Uint8Array, challenge: Uint8Array): Uint8Array {
-  const ephemeral = challenge.slice(MAC_BYTES);
+  const ephemeral = copy(challenge, MAC_BYTES);
   if (
     challenge.length !== CHALLENGE_BYTES ||
     !equal(challenge.subarray(0, MAC_BYTES), authenticator(appKey, ephemeral))
@@ -214,6 +215,11 @@ function openBox(key: Uint8Array, box: Uint8Array): Uint8Array | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** A message may be a view of a socket's buffer, where Node's `slice` would be one more view. */
+function copy(bytes: Uint8Array, from: number, to?: number): Uint8Array {
+  return new Uint8Array(bytes.subarray(from, to));
 }
 
 function failed(message: string): Error {

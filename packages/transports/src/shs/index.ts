@@ -192,7 +192,7 @@ function readAppKey(given: Uint8Array | string | undefined): Uint8Array | undefi
   if (key.length !== KEY_BYTES) {
     throw new RangeError(`shs appKey must be 32 bytes, not ${key.length}`);
   }
-  return key.slice();
+  return new Uint8Array(key);
 }
 
 /** Converting a secret costs a hash and a key import, so each identity's is kept as long as the identity. */

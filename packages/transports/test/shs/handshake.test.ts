@@ -165,12 +165,13 @@ describe("two sides with fresh keys", () => {
 
   test("do not look at their input again after a step has taken it", () => {
     const dialer = dialerHandshake(fresh(1), fresh(2).own.publicKey);
-    const first = dialer.challenge.slice();
+    const first = Buffer.from(dialer.challenge);
     const answer = listenerHandshake(fresh(2)).answer(first);
     first.fill(0xff);
-    const second = answer.challenge.slice();
+    const second = Buffer.from(answer.challenge);
     const proved = dialer.prove(second);
-    const third = proved.proof.slice();
+    second.fill(0xff);
+    const third = Buffer.from(proved.proof);
     const verdict = answer.verify(third);
     third.fill(0xff);
     const { acceptance, secrets } = verdict.accept();
