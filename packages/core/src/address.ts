@@ -35,7 +35,7 @@ export const MAX_ADDRESS_LENGTH = 8_192;
 
 const NAME = /^[a-z][a-z0-9-]+$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
-const CONTROL = /[\u0000-\u001f\u007f]/;
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g;
 
 /** Throws `AddressError` `ADDRESS_MALFORMED` saying which part is wrong; `TypeError` when it is no string. */
 export function parseAddress(text: string): Address {
@@ -43,7 +43,7 @@ export function parseAddress(text: string): Address {
   if (text.length > MAX_ADDRESS_LENGTH) {
     throw malformed(`${text.slice(0, 40)}…`, `longer than ${MAX_ADDRESS_LENGTH} characters`);
   }
-  if (CONTROL.test(text)) throw malformed(text, "control characters are not allowed");
+  if (text.search(CONTROL) >= 0) throw malformed(text, "control characters are not allowed");
   const routes = split(text, ";").map((part) => parseRoute(part, text));
   return Object.freeze({ routes: Object.freeze(routes), text });
 }
@@ -59,9 +59,15 @@ export function makeRoute(sections: readonly Section[]): Route {
   });
 }
 
-/** `section("net", "example.org", "9000")`; arguments are escaped as needed. Throws `TypeError` for a bad name. */
+/**
+ * `section("net", "example.org", "9000")`; arguments are escaped as needed. Throws `TypeError` for a bad
+ * name, and for an argument with control characters, which no address may have.
+ */
 export function section(name: string, ...args: readonly string[]): Section {
   if (!NAME.test(name)) throw new TypeError(`section name ${JSON.stringify(name)} is not valid`);
+  if (args.some((argument) => typeof argument !== "string" || argument.search(CONTROL) >= 0)) {
+    throw new TypeError(`arguments of section ${name} must be strings without control characters`);
+  }
   const text = [name, ...args.map(escapeArgument)].join(":");
   return Object.freeze({ name, args: Object.freeze([...args]), text });
 }
@@ -69,7 +75,7 @@ export function section(name: string, ...args: readonly string[]): Section {
 function parseRoute(text: string, whole: string): Route {
   const sections = split(text, "~").map((part) => {
     if (part === "") throw malformed(whole, "a section is empty");
-    const [name = "", ...args] = split(part, ":").map((piece) => unescape(piece, whole));
+    const [name = "", ...args] = split(part, ":").map((piece) => withoutEscapes(piece, whole));
     if (!NAME.test(name)) throw malformed(whole, `${JSON.stringify(name)} is not a section name`);
     return Object.freeze({ name, args: Object.freeze(args), text: part });
   });
@@ -91,7 +97,7 @@ function split(text: string, separator: string): string[] {
   return parts;
 }
 
-function unescape(text: string, whole: string): string {
+function withoutEscapes(text: string, whole: string): string {
   if (!text.includes("!")) return text;
   let plain = "";
   for (let i = 0; i < text.length; i++) {
@@ -106,7 +112,9 @@ function escapeArgument(text: string): string {
   return text.replace(/[!:;~]/g, "!$&");
 }
 
-function malformed(address: string, why: string): Error {
+function malformed(whole: string, why: string): Error {
+  // An address may come from a stranger, and the message may go to a terminal.
+  const address = whole.replace(CONTROL, "?");
   const shown = address === "" ? "the empty address" : `address ${address}`;
   return networkError("ADDRESS_MALFORMED", `${shown} cannot be read: ${why}`, { address });
 }

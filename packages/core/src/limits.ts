@@ -67,7 +67,7 @@ export const defaultLimits: Readonly<Limits> = {
 /** The defaults with the caller's changes; throws `TypeError` for an unknown name, `RangeError` for a value that is not a positive number. */
 export function withDefaults(changes: Partial<Limits> = {}): Readonly<Limits> {
   for (const [name, value] of Object.entries(changes)) {
-    if (!(name in defaultLimits)) throw new TypeError(`limits.${name} is not a limit`);
+    if (!Object.hasOwn(defaultLimits, name)) throw new TypeError(`limits.${name} is not a limit`);
     if (value === undefined) continue;
     if (typeof value !== "number" || !(value > 0)) {
       throw new RangeError(`limits.${name} must be a positive number, not ${String(value)}`);

@@ -73,8 +73,11 @@ export function deadline(
   return { signal: controller.signal, clear };
 }
 
-/** Uniform integer in `[0, below)`, unbiased by rejection. `below` at most 2^32. */
+/** Uniform integer in `[0, below)`, unbiased by rejection. `RangeError` unless `below` is whole and in 1..2^32. */
 export function randomInteger(runtime: Runtime, below: number): number {
+  if (!Number.isInteger(below) || below < 1 || below > 2 ** 32) {
+    throw new RangeError("below must be a whole number from 1 to 2^32");
+  }
   const limit = 2 ** 32 - (2 ** 32 % below);
   for (;;) {
     const bytes = runtime.randomBytes(4);
