@@ -2,8 +2,8 @@
 
 import { type BytePipe, concat, deferred, Inbox } from "@testudo/core";
 
-/** What is delivered instead of a chunk; `undefined` hangs up on the receiver. */
-export type Relay = (chunk: Uint8Array) => readonly Uint8Array[] | undefined;
+/** What is delivered instead of a chunk. */
+export type Relay = (chunk: Uint8Array) => readonly Uint8Array[];
 
 export class PipeEnd implements BytePipe {
   readonly sent: Uint8Array[] = [];
@@ -13,6 +13,7 @@ export class PipeEnd implements BytePipe {
   readonly closed: Promise<Error | undefined> = this.#closed.promise;
   #other: PipeEnd | undefined;
   #open = true;
+  #cut = false;
 
   static pair(): [PipeEnd, PipeEnd] {
     const [a, b] = [new PipeEnd(), new PipeEnd()];
@@ -29,10 +30,20 @@ export class PipeEnd implements BytePipe {
     if (!this.#open) return false;
     const chunk = concat(...pieces);
     this.sent.push(chunk);
-    const delivered = this.relay(chunk);
-    if (delivered === undefined) this.#hangUp();
-    else for (const piece of delivered) this.#other?.#inbox.push(piece.slice());
+    for (const piece of this.relay(chunk)) this.#deliver(new Uint8Array(piece));
+    if (this.#cut) this.#hangUp();
     return true;
+  }
+
+  /** Lets `count` more bytes through to the other end, then hangs up on it. */
+  cutAfter(count: number): void {
+    let left = count;
+    this.relay = (chunk) => {
+      const part = chunk.subarray(0, left);
+      left -= part.length;
+      this.#cut = left === 0;
+      return [part];
+    };
   }
 
   drain(): Promise<void> {
@@ -55,26 +66,16 @@ export class PipeEnd implements BytePipe {
     this.#closed.resolve(reason);
   }
 
+  #deliver(piece: Uint8Array): void {
+    if (this.#other !== undefined) this.#other.#inbox.push(piece);
+  }
+
   #hangUp(): void {
     this.#open = false;
-    this.#other?.#inbox.finish();
+    if (this.#other !== undefined) this.#other.#inbox.finish();
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
     return this.#inbox;
   }
-}
-
-/** A relay that lets `count` bytes through and then hangs up. */
-export function cutAfter(count: number): { relay: Relay; left: () => number } {
-  let left = count;
-  return {
-    left: () => left,
-    relay(chunk) {
-      if (left === 0) return undefined;
-      const part = chunk.subarray(0, left);
-      left -= part.length;
-      return [part];
-    },
-  };
 }
