@@ -142,6 +142,7 @@ async function admit(ask: Authenticate, id: PeerId, signal: AbortSignal): Promis
     signal.throwIfAborted();
     throw refused(id, cause);
   }
+  signal.throwIfAborted();
   if (!verdict) throw refused(id);
   return verdict;
 }
