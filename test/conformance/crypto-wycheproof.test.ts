@@ -11,7 +11,7 @@ import { provider as noble } from "../../packages/core/src/crypto/noble.ts";
 import { provider as node } from "../../packages/core/src/crypto/node.ts";
 import type { CipherName } from "../../packages/core/src/crypto/types.ts";
 import { loadPublic, NO_PUBLIC_VECTORS, publicVectors } from "../support/vectors.ts";
-import { bytes } from "./crypto.ts";
+import { bytes } from "./crypto-vectors.ts";
 
 interface Case {
   readonly tcId: number;

@@ -53,7 +53,35 @@ export interface ErrorDetails {
   peer?: string;
 }
 
-const families = {
+/** The closed set. docs/protocol.md says which of them travel in a goodbye. */
+export type ErrorCode =
+  | "ADDRESS_MALFORMED"
+  | "ADDRESS_UNSUPPORTED"
+  | "DIAL_REFUSED"
+  | "DIAL_TIMEOUT"
+  | "LISTEN_FAILED"
+  | "SELF_DIAL"
+  | "HANDSHAKE_FAILED"
+  | "HANDSHAKE_TIMEOUT"
+  | "PEER_UNEXPECTED"
+  | "PEER_REFUSED"
+  | "TOO_MANY_PEERS"
+  | "FRAME_TOO_LARGE"
+  | "FRAME_MALFORMED"
+  | "CHECKSUM_MISMATCH"
+  | "BODY_MALFORMED"
+  | "TRUNCATED"
+  | "STREAM_CLOSED"
+  | "STREAM_IDLE"
+  | "SEND_BUFFER_FULL"
+  | "REQUEST_TIMEOUT"
+  | "CHANNEL_RESET"
+  | "PLUGIN_DUPLICATE"
+  | "PLUGIN_FAILED"
+  | "OPCODE_TAKEN"
+  | "NETWORK_CLOSED";
+
+const families: Readonly<Record<ErrorCode, typeof NetworkError>> = {
   ADDRESS_MALFORMED: AddressError,
   ADDRESS_UNSUPPORTED: AddressError,
   DIAL_REFUSED: DialError,
@@ -79,9 +107,7 @@ const families = {
   PLUGIN_FAILED: PluginError,
   OPCODE_TAKEN: PluginError,
   NETWORK_CLOSED: PluginError,
-} as const;
-
-export type ErrorCode = keyof typeof families;
+};
 
 export const ERROR_CODES: readonly ErrorCode[] = Object.keys(families) as ErrorCode[];
 
@@ -96,7 +122,15 @@ export function networkError(
 
 /** What was thrown, as an `Error`, whatever it was. */
 export function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
+  if (thrown instanceof Error) return thrown;
+  let text: string;
+  try {
+    text = String(thrown);
+  } catch {
+    // An object without a usable toString: a plugin may throw anything, and this runs in handlers.
+    text = "something that has no text was thrown";
+  }
+  return new Error(text, { cause: thrown });
 }
 
 /** What was thrown, as a `NetworkError`: kept when it is one, else wrapped under `code`. */
@@ -107,5 +141,8 @@ export function asNetworkError(
   details: ErrorDetails = {},
 ): NetworkError {
   if (thrown instanceof NetworkError) return thrown;
-  return networkError(code, `${message}: ${asError(thrown).message}`, { ...details, cause: thrown });
+  return networkError(code, `${message}: ${asError(thrown).message}`, {
+    ...details,
+    cause: thrown,
+  });
 }

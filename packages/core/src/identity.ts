@@ -43,7 +43,9 @@ export class PeerId {
 
   /** The first eight characters of the key's text: for people, not for comparing. */
   get short(): string {
-    return this.proved ? this.text.slice(0, 8) : `?${this.text.slice(UNPROVED.length, UNPROVED.length + 7)}`;
+    return this.proved
+      ? this.text.slice(0, 8)
+      : `?${this.text.slice(UNPROVED.length, UNPROVED.length + 7)}`;
   }
 
   equals(other: PeerId): boolean {
@@ -112,7 +114,11 @@ export class Identity {
 }
 
 /** Whether `signature` (64 bytes) over `message` was made with `key`. Never throws for bad bytes. */
-export function verify(key: Uint8Array | PeerId, message: Uint8Array, signature: Uint8Array): boolean {
+export function verify(
+  key: Uint8Array | PeerId,
+  message: Uint8Array,
+  signature: Uint8Array,
+): boolean {
   if (key instanceof PeerId) return key.proved && provider.verify(key.bytes, message, signature);
   return provider.verify(key, message, signature);
 }

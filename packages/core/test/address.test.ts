@@ -1,0 +1,282 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  type Address,
+  formatAddress,
+  hostAndPort,
+  MAX_ADDRESS_LENGTH,
+  makeRoute,
+  parseAddress,
+  type Section,
+  section,
+  sectionKey,
+} from "../src/address.ts";
+import { toBase64 } from "../src/bytes.ts";
+import { AddressError } from "../src/errors.ts";
+
+/** Names and arguments of an address, route by route: what two equal addresses share. */
+const meaning = (address: Address): (readonly [string, readonly string[]])[][] =>
+  address.routes.map((route) => route.sections.map(({ name, args }) => [name, args] as const));
+
+const one = (text: string): Section => {
+  const only = parseAddress(text).routes[0]?.sections[0];
+  if (only === undefined) throw new Error("an address has a section");
+  return only;
+};
+
+/** What was thrown; fails when nothing was. */
+function thrownBy(act: () => unknown): unknown {
+  try {
+    act();
+  } catch (error) {
+    return error;
+  }
+  throw new Error("nothing was thrown");
+}
+
+describe("parseAddress", () => {
+  it("reads routes, sections and arguments", () => {
+    const text = "net:example.org:9000~noise:KEY;ws://example.org/path~shs:KEY2;unix:/a~noauth";
+    expect(meaning(parseAddress(text))).toEqual([
+      [
+        ["net", ["example.org", "9000"]],
+        ["noise", ["KEY"]],
+      ],
+      [
+        ["ws", ["//example.org/path"]],
+        ["shs", ["KEY2"]],
+      ],
+      [
+        ["unix", ["/a"]],
+        ["noauth", []],
+      ],
+    ]);
+    expect(parseAddress(text).text).toBe(text);
+  });
+
+  it("takes the meaning from a character behind a !", () => {
+    expect(one("net:a!:b!;c!~d!!:e").args).toEqual(["a:b;c~d!", "e"]);
+    expect(one("net:a!:b").text).toBe("net:a!:b");
+    expect(one("net:!a!😀").args).toEqual(["a😀"]);
+    expect(one("!net:x").name).toBe("net");
+  });
+
+  it("keeps empty arguments", () => {
+    expect(one("net:::1:80").args).toEqual(["", "", "1", "80"]);
+    expect(one("noauth").args).toEqual([]);
+    expect(one("noauth:").args).toEqual([""]);
+  });
+
+  it("gives what cannot be changed", () => {
+    const address = parseAddress("net:a:1~noauth");
+    for (const value of [
+      address,
+      address.routes,
+      address.routes[0],
+      one("net:a"),
+      one("net:a").args,
+    ]) {
+      expect(Object.isFrozen(value)).toBe(true);
+    }
+    expect(Object.isFrozen(section("net", "a").args)).toBe(true);
+  });
+
+  it.each([
+    ["", /empty address.*section is empty/],
+    [";", /section is empty/],
+    ["net:a;", /section is empty/],
+    ["net:a~", /section is empty/],
+    ["~net:a", /section is empty/],
+    ["net:a;;ws:b", /section is empty/],
+    ["Net:a:1", /"Net" is not a section name/],
+    ["n:a", /"n" is not a section name/],
+    ["1net:a", /section name/],
+    ["-net:a", /section name/],
+    [" net:a", /section name/],
+    ["net :a", /section name/],
+    [":a", /"" is not a section name/],
+    ["ne!:t:a", /"ne:t" is not a section name/],
+    ["net:a!", /lone !/],
+    ["net:a!!!", /lone !/],
+    ["!", /lone !/],
+    ["net:a\n", /control characters/],
+    ["net:\u0000", /control characters/],
+    ["net:\u007f", /control characters/],
+    ["net:\u009b31m", /control characters/],
+  ])("refuses %j and says why", (text, why) => {
+    const error = thrownBy(() => parseAddress(text));
+    expect(error).toBeInstanceOf(AddressError);
+    expect(error).toMatchObject({ code: "ADDRESS_MALFORMED" });
+    expect((error as Error).message).toMatch(why);
+  });
+
+  it("puts no control character of a stranger's address into a message", () => {
+    const text = `net:\u001b[2J\u009b2J\r\n${"x".repeat(20)}`;
+    for (const hostile of [text, text + "y".repeat(MAX_ADDRESS_LENGTH)]) {
+      const error = thrownBy(() => parseAddress(hostile)) as AddressError;
+      expect(error).toBeInstanceOf(AddressError);
+      expect(error.message + error.address).not.toMatch(/\p{Cc}/u);
+    }
+  });
+
+  it("takes the longest address and not one character more", () => {
+    const longest = `net:${"a".repeat(MAX_ADDRESS_LENGTH - 4)}`;
+    expect(parseAddress(longest).text).toHaveLength(MAX_ADDRESS_LENGTH);
+    const error = thrownBy(() => parseAddress(`${longest}a`)) as AddressError;
+    expect(error).toBeInstanceOf(AddressError);
+    expect(error.message.length).toBeLessThan(200);
+  });
+
+  it.each([undefined, null, 5, {}, ["net:a:1"]])("refuses %o, which is no string", (value) => {
+    expect(() => parseAddress(value as unknown as string)).toThrow(TypeError);
+  });
+});
+
+describe("section", () => {
+  it("escapes what would end an argument", () => {
+    expect(section("net", "a:b;c~d!", "e").text).toBe("net:a!:b!;c!~d!!:e");
+    expect(section("noauth").text).toBe("noauth");
+    expect(section("noauth", "").text).toBe("noauth:");
+  });
+
+  it.each(["", "n", "Net", "net:", "1net", "-net", "né", "net\n", "net~"])(
+    "refuses the name %j",
+    (name) => {
+      expect(() => section(name)).toThrow(TypeError);
+    },
+  );
+
+  it.each(["\n", "a\u0000b", "\u007f", "\u009b"])(
+    "refuses the argument %j, as parse would",
+    (bad) => {
+      expect(() => section("net", "fine", bad)).toThrow(TypeError);
+      expect(() => parseAddress(`net:fine:${bad}`)).toThrow(AddressError);
+    },
+  );
+
+  it("refuses an argument that is no string", () => {
+    expect(() => section("net", "localhost", 80 as unknown as string)).toThrow(TypeError);
+  });
+});
+
+describe("parse and format", () => {
+  const names = fc.stringMatching(/^[a-z][a-z0-9-]{1,8}$/);
+  const character = fc.oneof(
+    { weight: 3, arbitrary: fc.constantFrom("!", ":", ";", "~", "[", "]", "/", "=", " ") },
+    { weight: 3, arbitrary: fc.string({ minLength: 1, maxLength: 1 }) },
+    { weight: 1, arbitrary: fc.string({ unit: "binary", minLength: 1, maxLength: 1 }) },
+    { weight: 1, arbitrary: fc.constantFrom("\ud800", "\udc00") },
+  );
+  const argument = fc
+    .string({ unit: character, maxLength: 8 })
+    .filter((text) => !/\p{Cc}/u.test(text));
+  const sections = fc
+    .tuple(names, fc.array(argument, { maxLength: 4 }))
+    .map(([name, args]) => section(name, ...args));
+  const routes = fc.array(sections, { minLength: 1, maxLength: 4 }).map((list) => makeRoute(list));
+
+  it("are inverses for everything built with section()", () => {
+    fc.assert(
+      fc.property(fc.array(routes, { minLength: 1, maxLength: 4 }), (built) => {
+        const text = formatAddress(built);
+        const parsed = parseAddress(text);
+        expect(parsed.routes).toEqual(built);
+        expect(parsed.text).toBe(text);
+        expect(formatAddress(parsed.routes)).toBe(text);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  const hostile = fc.oneof(
+    fc.string({ unit: fc.constantFrom(..."net:ws;~!!AB[]=/.0 \n"), maxLength: 60 }),
+    fc.string({ unit: "binary", maxLength: 60 }),
+    fc
+      .array(sections, { maxLength: 3 })
+      .chain((list) =>
+        fc.string({ unit: character, maxLength: 3 }).map((tail) => makeRoute(list).text + tail),
+      ),
+  );
+
+  it("give AddressError for hostile text or something that means the same again", () => {
+    let [read, refused] = [0, 0];
+    fc.assert(
+      fc.property(hostile, (text) => {
+        let parsed: Address;
+        try {
+          parsed = parseAddress(text);
+        } catch (error) {
+          expect(error).toBeInstanceOf(AddressError);
+          refused++;
+          return;
+        }
+        read++;
+        expect(formatAddress(parsed.routes)).toBe(text);
+        const rebuilt = parsed.routes.map((route) =>
+          makeRoute(route.sections.map(({ name, args }) => section(name, ...args))),
+        );
+        expect(meaning(parseAddress(formatAddress(rebuilt)))).toEqual(meaning(parsed));
+        for (const each of parsed.routes.flatMap((route) => route.sections)) {
+          for (const interpret of [hostAndPort, sectionKey]) {
+            try {
+              interpret(each);
+            } catch (error) {
+              expect(error).toBeInstanceOf(AddressError);
+            }
+          }
+        }
+      }),
+      { numRuns: 3_000 },
+    );
+    expect(Math.min(read, refused)).toBeGreaterThan(100);
+  });
+});
+
+describe("hostAndPort", () => {
+  it.each([
+    ["net:example.org:9000", "example.org", 9000],
+    ["net:127.0.0.1:0", "127.0.0.1", 0],
+    ["net:::1:80", "::1", 80],
+    ["net:[::1]:80", "::1", 80],
+    ["net:[!:!:1]:80", "::1", 80],
+    ["net:fe80::1%eth0:65535", "fe80::1%eth0", 65_535],
+    ["net::8080", "localhost", 8080],
+  ])("reads %s", (text, host, port) => {
+    expect(hostAndPort(one(text))).toEqual({ host, port });
+  });
+
+  it.each([
+    "net",
+    "net:80",
+    "net:host",
+    "net:host:",
+    "net:host:65536",
+    "net:host:-1",
+    "net:host:+1",
+    "net:host:1e3",
+    "net:host:0x10",
+    "net:host: 80",
+    "net:host:000080",
+    "net:host:٨٠",
+    "net:80:host",
+  ])("refuses %s", (text) => {
+    expect(() => hostAndPort(one(text))).toThrow(AddressError);
+  });
+});
+
+describe("sectionKey", () => {
+  const key = Uint8Array.from({ length: 32 }, (_, i) => i * 8);
+
+  it("reads a key of 32 bytes, and tells none from a bad one", () => {
+    expect(sectionKey(section("noise", toBase64(key)))).toEqual(key);
+    expect(sectionKey(section("noise", toBase64(key).replace("=", ""), "more"))).toEqual(key);
+    expect(sectionKey(section("noise"))).toBeUndefined();
+  });
+
+  it.each(["", "AAAA", "KEY!", toBase64(key.subarray(1)), `${toBase64(key)}AAAA`])(
+    "refuses %j: never dialled in a weaker form",
+    (text) => {
+      expect(() => sectionKey(section("noise", text))).toThrow(AddressError);
+    },
+  );
+});
