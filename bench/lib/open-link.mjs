@@ -1,0 +1,13 @@
+/**
+ * One listener, one dialer, one link ready for messages: how most workloads begin.
+ *
+ * @param {import("./types.mjs").WorkloadContext} context
+ * @returns {Promise<import("./types.mjs").Link>}
+ */
+export async function openLink({ adapter, environment, remote }) {
+  const [address] = await remote.call("start", {});
+  const dialer = await adapter.createDialer({ environment });
+  const link = await dialer.connect(address);
+  await link.ready?.();
+  return link;
+}

@@ -1,0 +1,7 @@
+/**
+ * The smallest listening process of one peer: `node listen.mjs PEER`.
+ */
+
+const { listen } = await import(`../peers/${process.argv[2]}.mjs`);
+await listen({ onMessage: () => {}, onConnection: () => {} });
+process.stdout.write("listening\n");

@@ -1,0 +1,47 @@
+/**
+ * Resident memory of the listener per idle connection: 500 more of them on top of the first 100, after
+ * garbage collection. The hundred are there so that code, pools and the young generation have grown before.
+ */
+
+import { sleep } from "../lib/measure.mjs";
+
+const WARM = 100;
+
+export const title = "Memory per idle connection (listener)";
+export { peers } from "./handshake.mjs";
+export const gc = true;
+export const rounds = 3;
+export const metrics = [
+  { key: "rssKb", title: "resident", unit: "kB" },
+  { key: "heapKb", title: "heap + external", unit: "kB" },
+  { key: "baseMib", title: "with the first 100", unit: "MiB" },
+];
+export const targets = [{ metric: "rssKb", atMost: 25 }];
+
+/** @param {import("../lib/types.mjs").WorkloadContext} context */
+export async function dial({ adapter, quick, environment, remote }) {
+  const [address] = await remote.call("start", {});
+  const connections = quick ? 300 : 500;
+  const perDialer = adapter.linksPerDialer ?? Number.POSITIVE_INFINITY;
+  /** Holds every link, or the garbage collector may close what nobody refers to. @type {unknown[]} */
+  const held = [];
+  let dialer = await adapter.createDialer({ environment });
+  const open = async (/** @type {number} */ until) => {
+    while (held.length < until) {
+      if (held.length > 0 && held.length % perDialer === 0) {
+        dialer = await adapter.createDialer({ environment });
+      }
+      held.push(await dialer.connect(address));
+    }
+    await remote.call("connections", until);
+    await sleep(300);
+    return remote.call("memory");
+  };
+  const before = await open(WARM);
+  const after = await open(WARM + connections);
+  return {
+    rssKb: (after.rss - before.rss) / connections / 1e3,
+    heapKb: (after.heap - before.heap) / connections / 1e3,
+    baseMib: before.rss / 1024 ** 2,
+  };
+}
