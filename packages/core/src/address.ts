@@ -52,6 +52,15 @@ export function formatAddress(routes: readonly Route[]): string {
   return routes.map((route) => route.text).join(";");
 }
 
+/** The route without what may be secret: of each transform, the name and the key only. For errors and logs. */
+export function shownRoute(route: Route): string {
+  const [transport, ...transforms] = route.sections;
+  const shown = transforms.map(({ name, args }) =>
+    args[0] === undefined ? name : `${name}:${args[0]}`,
+  );
+  return [transport?.text ?? "", ...shown].join("~");
+}
+
 export function makeRoute(sections: readonly Section[]): Route {
   return Object.freeze({
     sections: Object.freeze([...sections]),
@@ -142,7 +151,8 @@ export function sectionKey(from: Section): Uint8Array | undefined {
   if (text === undefined) return undefined;
   const key = fromBase64(text);
   if (key === undefined || key.length !== 32) {
-    throw malformed(from.text, `${from.name} needs a base64 key of 32 bytes`);
+    // Only the name: the arguments may hold an invite's secret.
+    throw malformed(`${from.name}:…`, `${from.name} needs a base64 key of 32 bytes`);
   }
   return key;
 }

@@ -234,7 +234,7 @@ export class ByteChannel implements Channel {
   lose(reason: Error, drop: boolean): void {
     this.#stopWriting(reason);
     if (drop || !this.#remoteEnded) this.#incoming.fail(reason);
-    this.#release(this.#cut);
+    this.#release();
   }
 
   #took(bytes: number): void {
@@ -262,6 +262,7 @@ export class ByteChannel implements Channel {
 
   #stopWriting(reason: Error): void {
     this.#cut ??= reason;
+    this.#settled.resolve(this.#cut);
     this.#outgoing.clear();
     this.#writable();
     this.#handedOver.resolve();
@@ -270,14 +271,14 @@ export class ByteChannel implements Channel {
   /** Both directions are over and read to the end. Until then the channel counts, so that unread bytes stay bounded. */
   #releaseWhenDone(): void {
     if (!this.#remoteEnded || this.#incoming.size > 0) return;
-    if (this.#ended || this.#cut !== undefined) this.#release(this.#cut);
+    if (this.#ended || this.#cut !== undefined) this.#release();
   }
 
-  #release(error: Error | undefined): void {
+  #release(): void {
     if (this.#released) return;
     this.#released = true;
     this.#closeTimer?.cancel();
-    this.#settled.resolve(error);
+    this.#settled.resolve(this.#cut);
     this.#owner.release(this);
   }
 
@@ -302,6 +303,6 @@ export class ByteChannel implements Channel {
     }
     // Both directions ended; only our own user has not read what is here.
     this.#incoming.fail(channelReset(`closed with bytes unread after ${waitedMs} ms`));
-    this.#release(this.#cut);
+    this.#release();
   }
 }

@@ -1,0 +1,467 @@
+/**
+ * Connector: from an address to an admitted peer, and from an arrival to one.
+ *
+ * Dials, listens, counts places before handshakes, asks `authorize`, and lets the pairing machine decide
+ * which stream of a pair lives. There is one path in and one path out of the route table, both here.
+ */
+
+import { type Address, type Route, shownRoute } from "./address.ts";
+import { Admission, type Ticket } from "./admission.ts";
+import { toBase64 } from "./bytes.ts";
+import type { Connection, Listener } from "./connection.ts";
+import { asError, type NetworkError, networkError } from "./errors.ts";
+import type { Frame } from "./frame.ts";
+import { type Identity, PeerId } from "./identity.ts";
+import { LANES } from "./lane.ts";
+import type { Limits } from "./limits.ts";
+import type { Logger } from "./logger.ts";
+import { OPCODES } from "./opcode.ts";
+import { BufferPool } from "./outbox.ts";
+import { type Dial, Pairing, STANDING, type Standing } from "./pairing.ts";
+import { LivePeer, type Peer, type PeerOwner } from "./peer.ts";
+import { type Deferred, deferred } from "./queue.ts";
+import type { RouteTable } from "./route-table.ts";
+import { deadline, type Runtime, type Timer } from "./runtime.ts";
+import type { Link, Stack, StackOptions } from "./stack.ts";
+import { Stream } from "./stream.ts";
+
+/** Decides whether a peer may be written to by broadcasts; throwing refuses it. */
+export type Authorize = (peer: Peer) => boolean | Promise<boolean>;
+
+export interface ConnectorOptions {
+  readonly identity: Identity;
+  readonly networkId: Uint8Array;
+  readonly stacks: readonly Stack[];
+  readonly limits: Readonly<Limits>;
+  readonly runtime: Runtime;
+  readonly logger: Logger;
+  readonly authorize: Authorize | undefined;
+  readonly allowPublicNoauth: boolean;
+  readonly table: RouteTable;
+  readonly owner: PeerOwner;
+  /** A peer entered the table. */
+  readonly added: (peer: LivePeer) => void;
+}
+
+/** A peer whose handshake is done and that is not, or not yet, in the table. */
+interface Candidate {
+  readonly ticket: Ticket;
+  readonly dial: Dial<LivePeer> | undefined;
+  readonly outcome: Deferred<LivePeer | "declined">;
+  readonly timer: Timer;
+  /** The dialler has no older stream with us winding down: what we still hold for it is dead. */
+  fresh: boolean;
+  answered: boolean;
+}
+
+export class Connector {
+  readonly #options: ConnectorOptions;
+  readonly #stackOptions: StackOptions;
+  readonly #pairing: Pairing<LivePeer>;
+  readonly #admission: Admission;
+  readonly #pool = new BufferPool();
+  readonly #listeners = new Map<string, Listener>();
+  readonly #candidates = new Map<LivePeer, Candidate>();
+  /** Every stream that is not released, admitted or not. */
+  readonly #streams = new Set<Stream>();
+  /** Admitted streams not released, by peer id. */
+  readonly #lingering = new Map<string, number>();
+  /** Confirmed arrivals that let an older stream's last messages come first, by that older peer. */
+  readonly #successors = new Map<LivePeer, LivePeer>();
+  readonly #arriving = new Set<Promise<void>>();
+  /** Dials that were declined and wait for the stream that won. */
+  readonly #awaiting = new Map<string, Set<Deferred<LivePeer>>>();
+  readonly #closing = new AbortController();
+
+  constructor(options: ConnectorOptions) {
+    this.#options = options;
+    this.#admission = new Admission(options.limits);
+    this.#stackOptions = {
+      identity: options.identity,
+      networkId: options.networkId,
+      runtime: options.runtime,
+      dialTimeoutMs: options.limits.dialTimeoutMs,
+      handshakeTimeoutMs: options.limits.handshakeTimeoutMs,
+    };
+    this.#pairing = new Pairing(options.identity.id, {
+      welcome: (peer, standing) => this.#say(peer, OPCODES.welcome, standing),
+      confirm: (peer) => this.#confirm(peer),
+      decline: (peer) => this.#decline(peer),
+      admit: (peer, previous) => this.#admit(peer, previous),
+      dead: (peer) => peer.stream.abort(replaced(peer)),
+    });
+  }
+
+  get addresses(): string[] {
+    return [...this.#listeners.keys()];
+  }
+
+  /** The stack that speaks a route. Throws `ADDRESS_UNSUPPORTED`. */
+  stackFor(route: Route): Stack {
+    const stack = this.#options.stacks.find((candidate) => candidate.speaks(route));
+    if (stack !== undefined) return stack;
+    const known = this.#options.stacks.map(({ name }) => name).join(", ");
+    throw networkError(
+      "ADDRESS_UNSUPPORTED",
+      `no stack speaks ${shownRoute(route)}; this node has ${known || "none"}`,
+      {
+        address: route.text,
+      },
+    );
+  }
+
+  /** The text of the key a route promises; nothing when it promises none or no stack speaks it. */
+  keyOf(route: Route): string | undefined {
+    const stack = this.#options.stacks.find((candidate) => candidate.speaks(route));
+    const key = stack?.expectedKey(route);
+    return key === undefined ? undefined : toBase64(key);
+  }
+
+  /** The peer at the first alternative that can be reached. */
+  async dial(address: Address, signal: AbortSignal): Promise<LivePeer> {
+    const failures: unknown[] = [];
+    for (const route of address.routes) {
+      try {
+        return await this.#dialRoute(route, signal);
+      } catch (error) {
+        if (signal.aborted) throw signal.reason;
+        failures.push(error);
+      }
+    }
+    if (failures.length === 1) throw failures[0];
+    const last = asError(failures.at(-1));
+    throw networkError(
+      "DIAL_REFUSED",
+      `none of ${failures.length} alternatives worked; the last: ${last.message}`,
+      {
+        address: address.text,
+        cause: new AggregateError(failures),
+      },
+    );
+  }
+
+  /** Listens on one route; resolves with the address others can dial. */
+  async listen(route: Route): Promise<string> {
+    const stack = this.stackFor(route);
+    const [section] = route.sections;
+    if (section === undefined) throw new TypeError("route has no sections");
+    let permitted = false;
+    const listener = await stack.listen(section, (connection) => {
+      if (permitted) this.#accept(stack, connection);
+      else connection.abort(networkError("LISTEN_FAILED", "not listening yet"));
+    });
+    const refusal = this.#refusal(stack, listener, route);
+    if (refusal !== undefined) {
+      await listener.close();
+      throw refusal;
+    }
+    permitted = true;
+    const address = stack.addressOf(listener, this.#options.identity);
+    this.#listeners.set(address, listener);
+    return address;
+  }
+
+  /** Stops dials and arrivals, ends every stream politely, and resolves when nothing is left. */
+  async close(reason: NetworkError): Promise<void> {
+    this.#closing.abort(reason);
+    const listeners = [...this.#listeners.values()];
+    this.#listeners.clear();
+    for (const stream of this.#streams)
+      stream.close({ code: reason.code, text: reason.message }, reason);
+    for (const waiters of this.#awaiting.values())
+      for (const waiter of waiters) waiter.reject(reason);
+    await Promise.all([...this.#streams].map((stream) => stream.released));
+    await Promise.all(listeners.map((listener) => listener.close()));
+    await Promise.all(this.#arriving);
+  }
+
+  /** A peer left the table. */
+  left(peer: LivePeer): void {
+    if (peer.authenticated) this.#pairing.gone(peer.id, peer);
+    const successor = this.#successors.get(peer);
+    this.#successors.delete(peer);
+    if (successor !== undefined && this.#candidates.has(successor)) this.#enter(successor);
+  }
+
+  #refusal(stack: Stack, listener: Listener, route: Route): Error | undefined {
+    if (this.#closing.signal.aborted) return asError(this.#closing.signal.reason);
+    if (stack.authenticates || listener.local || this.#options.allowPublicNoauth) return undefined;
+    return networkError(
+      "LISTEN_FAILED",
+      `${route.text} would let anybody in unproved; listen on loopback, use noise, or set allowPublicNoauth`,
+      { address: route.text },
+    );
+  }
+
+  async #dialRoute(route: Route, caller: AbortSignal): Promise<LivePeer> {
+    const stack = this.stackFor(route);
+    const expected = stack.expectedKey(route);
+    const expectedId = expected === undefined ? undefined : toBase64(expected);
+    if (expectedId === this.#options.identity.id.text) throw selfDial(shownRoute(route));
+    const signal = AbortSignal.any([caller, this.#closing.signal]);
+    const ticket = this.#admission.dial();
+    const dial = this.#pairing.dialling(expectedId);
+    try {
+      const link = await stack.dial(route, {
+        ...this.#stackOptions,
+        signal,
+        connected: () => {
+          dial.connected = true;
+        },
+      });
+      const peer = this.#meet(link, ticket, dial);
+      const cancel = (): void =>
+        peer.close({ code: "STREAM_CLOSED", text: "the dial was cancelled" });
+      signal.addEventListener("abort", cancel, { once: true });
+      try {
+        const outcome = await this.#decided(peer);
+        return outcome === "declined" ? await this.#admitted(peer.id, signal) : outcome;
+      } finally {
+        signal.removeEventListener("abort", cancel);
+      }
+    } catch (error) {
+      ticket.leave();
+      throw signal.aborted ? signal.reason : error;
+    } finally {
+      this.#pairing.settled(dial);
+    }
+  }
+
+  #accept(stack: Stack, connection: Connection): void {
+    let ticket: Ticket;
+    try {
+      ticket = this.#admission.arrive(connection, (reason) => connection.abort(reason));
+    } catch (error) {
+      this.#refuse(connection, error);
+      return;
+    }
+    const arriving = this.#arrive(stack, connection, ticket).catch((error: unknown) => {
+      ticket.leave();
+      this.#refuse(connection, error);
+    });
+    this.#arriving.add(arriving);
+    void arriving.then(() => this.#arriving.delete(arriving));
+  }
+
+  async #arrive(stack: Stack, connection: Connection, ticket: Ticket): Promise<void> {
+    const link = await stack.accept(connection, this.#stackOptions, this.#closing.signal);
+    await this.#decided(this.#meet(link, ticket, undefined));
+  }
+
+  #refuse(connection: Connection, thrown: unknown): void {
+    const error = asError(thrown);
+    this.#options.logger.debug(
+      { remote: connection.remote.text, error },
+      "an arrival was not admitted",
+    );
+    connection.abort(error);
+  }
+
+  /** Makes the candidate of a link. Throws `SELF_DIAL`. */
+  #meet(link: Link, ticket: Ticket, dial: Dial<LivePeer> | undefined): LivePeer {
+    const { runtime, limits, identity, owner } = this.#options;
+    const key = link.session.remoteKey;
+    const id = key === undefined ? PeerId.unproved(runtime.randomBytes(16)) : PeerId.from(key);
+    if (id.text === identity.id.text) {
+      const error = selfDial(link.address);
+      link.connection.abort(error);
+      throw error;
+    }
+    const outcome = deferred<LivePeer | "declined">();
+    const handler = {
+      frame: (frame: Frame) => this.#firstFrame(peer, frame),
+      ended: (reason: NetworkError) => this.#lost(peer, reason),
+    };
+    const stream = new Stream(link, { limits, runtime, pool: this.#pool }, handler);
+    const peer = new LivePeer(id, stream, owner);
+    const timer = runtime.setTimer(
+      () =>
+        peer.close({
+          code: "HANDSHAKE_TIMEOUT",
+          text: `not admitted in ${limits.handshakeTimeoutMs} ms`,
+        }),
+      limits.handshakeTimeoutMs,
+    );
+    this.#candidates.set(peer, { ticket, dial, outcome, timer, fresh: true, answered: false });
+    this.#streams.add(stream);
+    void stream.released.then(() => {
+      this.#streams.delete(stream);
+      ticket.leave();
+    });
+    if (this.#closing.signal.aborted) stream.abort(this.#closing.signal.reason);
+    return peer;
+  }
+
+  /** Asks `authorize`, then lets the pairing machine decide. */
+  async #decided(peer: LivePeer): Promise<LivePeer | "declined"> {
+    const candidate = this.#candidates.get(peer);
+    if (candidate === undefined) throw peer.stream.ended ?? new TypeError("not a candidate");
+    const { authorize } = this.#options;
+    peer.writable = peer.authenticated || peer.side === "dialer";
+    if (authorize !== undefined) {
+      try {
+        const writable = await Promise.race([authorize(peer), candidate.outcome.promise]);
+        peer.writable = writable === true;
+      } catch (error) {
+        if (peer.stream.ended !== undefined) throw peer.stream.ended;
+        peer.stream.start();
+        peer.stream.close({ code: "PEER_REFUSED", text: "authorize refused this node" });
+        throw networkError("PEER_REFUSED", "authorize refused this peer", {
+          peer: peer.id.text,
+          cause: error,
+        });
+      }
+    }
+    if (!peer.authenticated && peer.side === "listener") {
+      this.#say(peer, OPCODES.welcome, STANDING.none);
+      this.#enter(peer);
+    } else if (candidate.dial === undefined) {
+      this.#pairing.arrived(peer.id, peer);
+    } else if (peer.authenticated) {
+      this.#pairing.shaken(candidate.dial, peer.id, peer);
+    }
+    peer.stream.start();
+    return candidate.outcome.promise;
+  }
+
+  #firstFrame(peer: LivePeer, frame: Frame): void {
+    const candidate = this.#candidates.get(peer);
+    if (candidate === undefined) return;
+    const wanted = peer.side === "dialer" ? OPCODES.welcome : OPCODES.confirm;
+    const [flag] = frame.payload;
+    const fits =
+      frame.opcode === wanted &&
+      frame.payload.length === 1 &&
+      flag !== undefined &&
+      flag <= STANDING.live;
+    if (candidate.answered || !(fits || !peer.authenticated)) {
+      throw networkError("FRAME_MALFORMED", `opcode ${frame.opcode} before the stream was agreed`);
+    }
+    candidate.answered = true;
+    if (candidate.dial === undefined) {
+      candidate.fresh = flag === 1;
+      this.#pairing.confirmed(peer.id, peer);
+    } else if (peer.authenticated) {
+      this.#pairing.welcomed(candidate.dial, peer.id, flag as Standing);
+    } else {
+      this.#confirm(peer);
+      if (!fits) peer.frame(frame);
+    }
+  }
+
+  #confirm(peer: LivePeer): void {
+    this.#say(peer, OPCODES.confirm, this.#lingering.has(peer.id.text) ? 0 : 1);
+    this.#enter(peer);
+  }
+
+  #decline(peer: LivePeer): void {
+    this.#candidates.get(peer)?.outcome.resolve("declined");
+    peer.close({ code: "STREAM_CLOSED", text: "another stream serves this pair" });
+  }
+
+  #admit(peer: LivePeer, previous: LivePeer | undefined): void {
+    if (previous === undefined) {
+      this.#enter(peer);
+    } else if (this.#candidates.get(peer)?.fresh === true) {
+      this.#successors.set(previous, peer);
+      previous.stream.abort(replaced(previous));
+    } else {
+      this.#successors.set(previous, peer);
+      peer.stream.hold();
+      this.#giveTime(previous);
+    }
+  }
+
+  /** The older stream has until `closeTimeoutMs` to bring its last messages. */
+  #giveTime(previous: LivePeer): void {
+    const { runtime, limits } = this.#options;
+    const timer = runtime.setTimer(
+      () => previous.stream.abort(replaced(previous)),
+      limits.closeTimeoutMs,
+    );
+    void previous.stream.released.then(() => timer.cancel());
+  }
+
+  #say(peer: LivePeer, opcode: number, flag: number): void {
+    peer.stream.send(LANES.control, opcode, 0, 0, [Uint8Array.of(flag)]);
+  }
+
+  /** The edge into the table. */
+  #enter(peer: LivePeer): void {
+    const candidate = this.#candidates.get(peer);
+    if (candidate === undefined) return;
+    this.#candidates.delete(peer);
+    candidate.timer.cancel();
+    candidate.ticket.settle();
+    const { table, runtime, added } = this.#options;
+    peer.stream.handler = peer;
+    peer.since = runtime.wallClock();
+    table.add(peer);
+    this.#linger(peer);
+    added(peer);
+    peer.stream.release();
+    candidate.outcome.resolve(peer);
+    for (const waiter of this.#awaiting.get(peer.id.text) ?? []) waiter.resolve(peer);
+  }
+
+  #linger(peer: LivePeer): void {
+    const id = peer.id.text;
+    this.#lingering.set(id, (this.#lingering.get(id) ?? 0) + 1);
+    void peer.stream.released.then(() => {
+      const left = (this.#lingering.get(id) ?? 1) - 1;
+      if (left === 0) this.#lingering.delete(id);
+      else this.#lingering.set(id, left);
+    });
+  }
+
+  /** A candidate's stream ended before it was admitted. */
+  #lost(peer: LivePeer, reason: NetworkError): void {
+    const candidate = this.#candidates.get(peer);
+    if (candidate === undefined) return;
+    this.#candidates.delete(peer);
+    candidate.timer.cancel();
+    candidate.outcome.reject(reason);
+    if (peer.authenticated) this.#pairing.gone(peer.id, peer);
+    for (const [previous, successor] of this.#successors) {
+      if (successor === peer) this.#successors.delete(previous);
+    }
+  }
+
+  /** The peer with this id, as soon as it is in the table: the other side chose another stream of the pair. */
+  async #admitted(id: PeerId, signal: AbortSignal): Promise<LivePeer> {
+    const present = this.#options.table.get(id.text);
+    if (present !== undefined) return present;
+    const waiter = deferred<LivePeer>();
+    const waiters = this.#awaiting.get(id.text) ?? new Set();
+    this.#awaiting.set(id.text, waiters.add(waiter));
+    const limit = deadline(
+      this.#options.runtime,
+      this.#options.limits.handshakeTimeoutMs,
+      () =>
+        networkError("HANDSHAKE_TIMEOUT", "the stream the other side chose did not come", {
+          peer: id.text,
+        }),
+      signal,
+    );
+    const late = (): void => waiter.reject(limit.signal.reason);
+    limit.signal.addEventListener("abort", late, { once: true });
+    if (limit.signal.aborted) late();
+    try {
+      return await waiter.promise;
+    } finally {
+      limit.clear();
+      waiters.delete(waiter);
+      if (waiters.size === 0) this.#awaiting.delete(id.text);
+    }
+  }
+}
+
+function selfDial(address: string): NetworkError {
+  return networkError("SELF_DIAL", `${address} is this node itself`, { address });
+}
+
+function replaced(peer: LivePeer): NetworkError {
+  return networkError("STREAM_CLOSED", "replaced by a newer stream of the same node", {
+    peer: peer.id.text,
+  });
+}

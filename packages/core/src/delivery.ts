@@ -1,0 +1,59 @@
+/**
+ * Delivery: what became of a broadcast.
+ */
+
+import type { NetworkError } from "./errors.ts";
+import type { Batch } from "./outbox.ts";
+import type { Peer } from "./peer.ts";
+
+export interface DeliveryReport {
+  readonly sent: Peer[];
+  readonly failed: { peer: Peer | string; error: NetworkError }[];
+}
+
+/** Returned at once by `broadcast`; ask `report()` only if you want to know. */
+export interface Delivery {
+  /** Peers whose queue has taken the message. */
+  readonly queued: number;
+  /** Once each peer's socket has taken it, or it is certain that it never will. Never rejects. */
+  report(): Promise<DeliveryReport>;
+}
+
+/** A delivery to neighbours. */
+export class PeerDelivery implements Delivery {
+  readonly #queued: { peer: Peer; batch: Batch }[] = [];
+  readonly #failed: { peer: Peer | string; error: NetworkError }[] = [];
+  readonly #later: Promise<void>[] = [];
+
+  get queued(): number {
+    return this.#queued.length;
+  }
+
+  add(peer: Peer, batch: Batch): void {
+    this.#queued.push({ peer, batch });
+  }
+
+  fail(peer: Peer | string, error: NetworkError): void {
+    this.#failed.push({ peer, error });
+  }
+
+  /** Part of the delivery that is still being dialled; must not reject. */
+  wait(later: Promise<void>): void {
+    this.#later.push(later);
+  }
+
+  async report(): Promise<DeliveryReport> {
+    await Promise.all(this.#later);
+    const sent: Peer[] = [];
+    const failed = [...this.#failed];
+    for (const { peer, batch } of this.#queued) {
+      try {
+        await batch.sent;
+        sent.push(peer);
+      } catch (error) {
+        failed.push({ peer, error: error as NetworkError });
+      }
+    }
+    return { sent, failed };
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * Testudo's core: the public list, grouped by noun. Start at `network.ts`, which reads top to bottom.
+ */
+
+// Identity and addresses
+export * from "./address.ts";
+// Bytes and queues
+export * from "./bytes.ts";
+// Peers, streams and channels
+export type { Channel } from "./channel.ts";
+// Transports and transforms
+export * from "./connection.ts";
+export type { Authorize } from "./connector.ts";
+export { Deadlines } from "./deadlines.ts";
+export type { Delivery, DeliveryReport } from "./delivery.ts";
+// Errors, limits, logging, time
+export * from "./errors.ts";
+export { Identity, PeerId, verify } from "./identity.ts";
+export { defaultLimits, type Limits } from "./limits.ts";
+export { type Logger, silent } from "./logger.ts";
+// Messages
+export {
+  bytes,
+  type Codec,
+  defineMessage,
+  InboundMessage,
+  json,
+  type Message,
+  type MessageType,
+  protobuf,
+  type SignedMessage,
+  text,
+} from "./message.ts";
+// The network
+export { type ChannelHandler, Network, type NetworkOptions } from "./network.ts";
+export { APPLICATION_START, OPCODE_BLOCKS, OPCODES } from "./opcode.ts";
+export type { Peer } from "./peer.ts";
+// Plugins
+export type {
+  AnyPlugin,
+  GoPlugin,
+  MessageContext,
+  NetworkContext,
+  PeerContext,
+  Plugin,
+} from "./plugin.ts";
+export type { PluginState, PluginStatus } from "./plugin-host.ts";
+export { type Deferred, deferred, Fifo, Inbox, type InboxSource } from "./queue.ts";
+export * from "./runtime.ts";
+export { SealedConnection } from "./session.ts";
+export { type Link, Stack, type StackOptions, type StackParts } from "./stack.ts";
+export type { Counters, NetworkState, PeerState } from "./state.ts";
+export type { HandshakeOptions, Session, Transform } from "./transform.ts";
+export type { Transport } from "./transport.ts";
+export { toWebStreams } from "./web-streams.ts";

@@ -1,0 +1,421 @@
+/**
+ * Network: the façade. Everything a user calls, read top to bottom.
+ *
+ * A network owns its stacks, one route table and one plugin host. Peers are keyed by the key their
+ * handshake proved; a peer is in the table exactly while it has its one live stream.
+ */
+
+import { type Address, parseAddress } from "./address.ts";
+import { fromBase64, toUtf8 } from "./bytes.ts";
+import type { Channel } from "./channel.ts";
+import { type Authorize, Connector } from "./connector.ts";
+import { provider } from "./crypto/index.ts";
+import { type Delivery, PeerDelivery } from "./delivery.ts";
+import { asNetworkError, type NetworkError, networkError } from "./errors.ts";
+import { encodeHeader } from "./frame.ts";
+import { Identity, PeerId } from "./identity.ts";
+import { type Limits, withDefaults } from "./limits.ts";
+import { type Logger, silent } from "./logger.ts";
+import { isSigned, type Message, type SignedMessage, signedBytes } from "./message.ts";
+import { checkMessage, flagsOf, LivePeer, type Peer, payloadOf } from "./peer.ts";
+import type { AnyPlugin } from "./plugin.ts";
+import { PluginHost } from "./plugin-host.ts";
+import { RouteTable } from "./route-table.ts";
+import { type Runtime, systemRuntime } from "./runtime.ts";
+import { Stack, type StackParts } from "./stack.ts";
+import { type Counters, type NetworkState, snapshot } from "./state.ts";
+
+export interface NetworkOptions {
+  /** Default: a fresh one. */
+  identity?: Identity;
+  /** `[[net(), noise()]]`: what this node can dial and listen on. Default: none. */
+  stacks?: readonly StackParts[];
+  /** 32 bytes, or a text of which the SHA-256 is taken. Nodes of different networks never connect. Default: `testudo`. */
+  networkId?: Uint8Array | string;
+  /** May broadcasts go to this peer? False: connected, not writable. Throwing: closed with `PEER_REFUSED`. */
+  authorize?: Authorize;
+  /** Allows `noauth` on a listener that others than this machine can reach. Default: false. */
+  allowPublicNoauth?: boolean;
+  /** Time, timers, randomness. Default: the system's. */
+  runtime?: Runtime;
+  /** Default: silent. A pino logger fits. */
+  logger?: Logger;
+  /** Changes to the defaults in `limits.ts`. */
+  limits?: Partial<Limits>;
+}
+
+/** Takes a channel that a peer opened; see `network.handleChannel`. */
+export type ChannelHandler = (channel: Channel, peer: Peer) => void | Promise<void>;
+
+export class Network implements AsyncDisposable {
+  readonly identity: Identity;
+  /** 32 bytes. */
+  readonly networkId: Uint8Array;
+  readonly limits: Readonly<Limits>;
+  readonly runtime: Runtime;
+  readonly logger: Logger;
+  readonly #table = new RouteTable();
+  readonly #plugins: PluginHost;
+  readonly #connector: Connector;
+  readonly #channelHandlers = new Map<string, ChannelHandler>();
+  /** Dials under way, by address: concurrent ones of one address are one. */
+  readonly #dials = new Map<
+    string,
+    { peer: Promise<LivePeer>; cancel: AbortController; callers: number }
+  >();
+  /** Addresses somebody asked for with `add` and nobody took back with `delete`. */
+  readonly #wanted = new Set<string>();
+  readonly #counters: Counters = {
+    messagesIn: 0,
+    messagesOut: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    added: 0,
+    deleted: 0,
+  };
+  #nonce = 0;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: NetworkOptions = {}) {
+    this.identity = options.identity ?? Identity.generate();
+    this.networkId = networkIdOf(options.networkId ?? "testudo");
+    this.limits = withDefaults(options.limits);
+    this.runtime = options.runtime ?? systemRuntime;
+    this.logger = options.logger ?? silent;
+    this.#plugins = new PluginHost({
+      network: this,
+      networkId: this.networkId,
+      limits: this.limits,
+      runtime: this.runtime,
+      logger: this.logger,
+      peers: () => this.#table.peers.values(),
+      replyTo: (origin, via, message, to) => {
+        const peer = this.#table.get(origin.text);
+        return peer === undefined ? via.send(message) : peer.reply(message, to);
+      },
+    });
+    this.#connector = new Connector({
+      identity: this.identity,
+      networkId: this.networkId,
+      stacks: (options.stacks ?? []).map((parts) => new Stack(parts)),
+      limits: this.limits,
+      runtime: this.runtime,
+      logger: this.logger,
+      authorize: options.authorize,
+      allowPublicNoauth: options.allowPublicNoauth ?? false,
+      table: this.#table,
+      owner: {
+        networkId: this.networkId,
+        limits: this.limits,
+        runtime: this.runtime,
+        nextNonce: () => this.#nextNonce(),
+        received: (peer, message) => this.#plugins.newMessage(peer, message),
+        left: (peer, reason) => this.#left(peer, reason),
+        channelHandler: (name) => this.#channelHandlers.get(name),
+      },
+      added: (peer) => this.#added(peer),
+    });
+  }
+
+  /** This node's own id. */
+  get id(): PeerId {
+    return this.identity.id;
+  }
+
+  /** The peers alive now, by the text of their id. A live view. */
+  get peers(): ReadonlyMap<string, Peer> {
+    return this.#table.peers;
+  }
+
+  /** Addresses of listeners, as others can dial them. */
+  get addresses(): readonly string[] {
+    return this.#connector.addresses;
+  }
+
+  /** Addresses given to `add` and not taken back by `delete`: what a redialling plugin keeps up. */
+  get wanted(): ReadonlySet<string> {
+    return this.#wanted;
+  }
+
+  /**
+   * Adds a plugin and awaits its `startup`; peers already here are shown to it by `nodeAdded`. Throws
+   * `TypeError` or `PLUGIN_DUPLICATE`, rejects `PLUGIN_FAILED`. Without `await`, `listen` and `add` wait.
+   */
+  registerPlugin<P extends AnyPlugin>(plugin: P): Promise<P> {
+    this.#checkOpen();
+    return this.#plugins.register(plugin).then(() => plugin);
+  }
+
+  /** Calls the plugin's `close` and shows it nothing more. Rejects `TypeError` for one that is not registered. */
+  unregisterPlugin(plugin: AnyPlugin): Promise<void> {
+    return this.#plugins.unregister(plugin);
+  }
+
+  /**
+   * Listens on an address such as `net:0.0.0.0:9000~noise` (port 0 picks one; several with `;`). Resolves
+   * with the address others can use. Rejects `AddressError` or `DialError` `LISTEN_FAILED`.
+   */
+  async listen(address: string): Promise<string> {
+    const { routes } = parseAddress(address);
+    this.#checkOpen();
+    await this.#plugins.started();
+    const listening: string[] = [];
+    for (const route of routes) listening.push(await this.#connector.listen(route));
+    return listening.join(";");
+  }
+
+  /**
+   * The peer at an address: the one we have, or a new one once its handshake is done and `nodeAdded` has
+   * fired. Concurrent calls for one address share one dial. Rejects `AddressError`, `DialError`,
+   * `HandshakeError` or the signal's reason.
+   */
+  async add(address: string, options: { signal?: AbortSignal } = {}): Promise<Peer> {
+    const parsed = parseAddress(address);
+    this.#checkOpen();
+    options.signal?.throwIfAborted();
+    const present = this.#presentAt(parsed);
+    if (present !== undefined) {
+      present.writable = true;
+      this.#wanted.add(address);
+      return present;
+    }
+    const peer = await this.#dial(parsed, options.signal);
+    this.#wanted.add(address);
+    return peer;
+  }
+
+  /** Closes a peer (or stops a dial) and takes its address back: nothing redials it. Resolves when its bytes are wound down. */
+  async delete(peer: Peer | PeerId | string): Promise<void> {
+    const live = this.#find(peer);
+    if (typeof peer === "string") {
+      this.#wanted.delete(peer);
+      this.#dials
+        .get(peer)
+        ?.cancel.abort(networkError("STREAM_CLOSED", "deleted while dialling", { address: peer }));
+    }
+    if (live === undefined) return;
+    this.#wanted.delete(live.address);
+    live.close({ code: "STREAM_CLOSED", text: "deleted by the other side" });
+    await live.stream.released;
+  }
+
+  /**
+   * To every writable peer, or to exactly those named by peer, id or address; an address not connected is
+   * dialled. Never waits; `report()` tells what became of it. Throws `TypeError`, `RangeError` or
+   * `AddressError` for arguments that can never work.
+   */
+  broadcast(message: Message, ...peers: readonly (Peer | PeerId | string)[]): Delivery {
+    checkMessage(message, this.limits);
+    this.#checkOpen();
+    if (peers.length > 0) return this.#toNamed(message, peers);
+    return this.#plugins.disseminate(message) ?? this.#toPeers(message, this.#table.writable());
+  }
+
+  /** To min(n, writable) distinct writable peers, each set of them equally likely. */
+  broadcastRandomly(message: Message, n: number): Delivery {
+    checkMessage(message, this.limits);
+    this.#checkOpen();
+    if (typeof n !== "number" || Number.isNaN(n)) throw new TypeError("n must be a number");
+    return this.#toPeers(message, this.#table.sample(Math.floor(n), this.runtime));
+  }
+
+  /** The message with our key and a signature over network id, opcode, nonce and body. */
+  sign(message: Message): SignedMessage {
+    checkMessage(message, this.limits);
+    const nonce = this.#nextNonce();
+    const signature = this.identity.sign(
+      signedBytes(this.networkId, message.opcode, nonce, message.body),
+    );
+    return { ...message, nonce, signer: this.id, signature };
+  }
+
+  /** Takes channels that peers open by this name. Returns how to stop. Throws `TypeError` when the name has a handler. */
+  handleChannel(name: string, handler: ChannelHandler): () => void {
+    if (typeof handler !== "function") throw new TypeError("handler must be a function");
+    if (this.#channelHandlers.has(name))
+      throw new TypeError(`channel ${JSON.stringify(name)} already has a handler`);
+    this.#channelHandlers.set(name, handler);
+    return () => {
+      if (this.#channelHandlers.get(name) === handler) this.#channelHandlers.delete(name);
+    };
+  }
+
+  /** A frozen, serialisable snapshot. */
+  networkState(): NetworkState {
+    return snapshot({
+      id: this.id.text,
+      addresses: this.addresses,
+      peers: this.#table.peers.values(),
+      counters: this.#counters,
+      plugins: this.#plugins.states,
+    });
+  }
+
+  /** Plugins' `close` hooks first (their goodbyes still travel), then streams, then listeners. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    const reason = networkError("NETWORK_CLOSED", "the node is closing");
+    for (const { cancel } of this.#dials.values()) cancel.abort(reason);
+    this.#wanted.clear();
+    await this.#plugins.close();
+    await this.#connector.close(reason);
+  }
+
+  #checkOpen(): void {
+    if (this.#closed !== undefined)
+      throw networkError("NETWORK_CLOSED", "the network is closed; make a new one");
+  }
+
+  #nextNonce(): number {
+    this.#nonce = (this.#nonce + 1) >>> 0;
+    return this.#nonce;
+  }
+
+  #added(peer: LivePeer): void {
+    this.#counters.added++;
+    this.#plugins.nodeAdded(peer);
+  }
+
+  #left(peer: LivePeer, reason: NetworkError): void {
+    if (!this.#table.delete(peer)) return;
+    this.#counters.deleted++;
+    this.#counters.messagesIn += peer.stream.messagesIn;
+    this.#counters.messagesOut += peer.stream.messagesOut;
+    this.#counters.bytesIn += peer.stream.bytesIn;
+    this.#counters.bytesOut += peer.stream.bytesOut;
+    this.#plugins.nodeDeleted(peer, reason);
+    this.#connector.left(peer);
+  }
+
+  /** A live peer by object, id or address. */
+  #find(peer: Peer | PeerId | string): LivePeer | undefined {
+    if (peer instanceof LivePeer) return this.#table.get(peer.id.text) === peer ? peer : undefined;
+    if (peer instanceof PeerId) return this.#table.get(peer.text);
+    if (typeof peer !== "string")
+      throw new TypeError("peer must be a Peer, a PeerId, an id's text or an address");
+    const byId = this.#table.get(peer);
+    if (byId !== undefined || fromBase64(peer)?.length === 32) return byId;
+    return this.#presentAt(parseAddress(peer));
+  }
+
+  #presentAt(address: Address): LivePeer | undefined {
+    for (const route of address.routes) {
+      const key = this.#connector.keyOf(route);
+      const peer = key === undefined ? undefined : this.#table.get(key);
+      if (peer !== undefined) return peer;
+    }
+    const routes = new Set(address.routes.map((route) => route.text));
+    for (const peer of this.#table.peers.values()) {
+      if (peer.side === "dialer" && routes.has(peer.address)) return peer;
+    }
+    return undefined;
+  }
+
+  async #dial(address: Address, signal?: AbortSignal): Promise<LivePeer> {
+    await this.#plugins.started();
+    this.#checkOpen();
+    let dial = this.#dials.get(address.text);
+    if (dial === undefined) {
+      const cancel = new AbortController();
+      const peer = this.#connector.dial(address, cancel.signal);
+      dial = { peer, cancel, callers: 0 };
+      this.#dials.set(address.text, dial);
+      const forget = (): void => {
+        this.#dials.delete(address.text);
+      };
+      peer.then(forget, forget);
+    }
+    dial.callers++;
+    const { peer, cancel } = dial;
+    const leave = (): void => {
+      if (dial !== undefined && --dial.callers === 0) cancel.abort(signal?.reason);
+    };
+    if (signal === undefined) return peer;
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        leave();
+        reject(signal.reason);
+      };
+      signal.addEventListener("abort", onAbort, { once: true });
+      if (signal.aborted) onAbort();
+      peer.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+    });
+  }
+
+  #toPeers(message: Message, peers: readonly LivePeer[]): PeerDelivery {
+    const delivery = new PeerDelivery();
+    if (peers.length > 0) this.#post(message, peers, delivery);
+    return delivery;
+  }
+
+  /** Encodes once for all. */
+  #post(message: Message, peers: readonly LivePeer[], delivery: PeerDelivery): void {
+    const payload = payloadOf(message);
+    const nonce = isSigned(message) ? message.nonce : this.#nextNonce();
+    const header = encodeHeader(message.opcode, nonce, flagsOf(message), payload);
+    for (const peer of peers) {
+      try {
+        delivery.add(peer, peer.sendEncoded(header, payload));
+      } catch (error) {
+        delivery.fail(peer, asNetworkError(error, "STREAM_CLOSED", "not sent"));
+      }
+    }
+  }
+
+  #toNamed(message: Message, names: readonly (Peer | PeerId | string)[]): PeerDelivery {
+    const delivery = new PeerDelivery();
+    const here = new Set<LivePeer>();
+    for (const name of names) {
+      const peer = this.#find(name);
+      if (peer !== undefined) here.add(peer);
+      else if (typeof name === "string" && fromBase64(name)?.length !== 32)
+        this.#toAddress(message, name, delivery);
+      else {
+        const id =
+          typeof name === "string" ? name : name instanceof PeerId ? name.text : name.id.text;
+        const error = networkError(
+          "STREAM_CLOSED",
+          `peer ${id} is not connected; add its address first`,
+          { peer: id },
+        );
+        this.logger.warn(
+          { peer: id, opcode: message.opcode },
+          "a broadcast named a peer that is not connected",
+        );
+        delivery.fail(typeof name === "string" || name instanceof PeerId ? id : name, error);
+      }
+    }
+    if (here.size > 0) this.#post(message, [...here], delivery);
+    return delivery;
+  }
+
+  #toAddress(message: Message, address: string, delivery: PeerDelivery): void {
+    const sending = this.add(address).then(
+      (peer) => this.#post(message, [peer as LivePeer], delivery),
+      (error: unknown) => {
+        this.logger.warn(
+          { address, opcode: message.opcode },
+          "a broadcast's address could not be reached",
+        );
+        delivery.fail(address, asNetworkError(error, "DIAL_REFUSED", "not sent", { address }));
+      },
+    );
+    delivery.wait(sending);
+  }
+}
+
+function networkIdOf(given: Uint8Array | string): Uint8Array {
+  if (typeof given === "string") return provider.hash("SHA256", toUtf8(given));
+  if (!(given instanceof Uint8Array) || given.length !== 32) {
+    throw new TypeError("networkId must be 32 bytes or a text");
+  }
+  return new Uint8Array(given);
+}

@@ -1,0 +1,296 @@
+/**
+ * Outbox: messages on their way into one connection, coalesced.
+ *
+ * The first message of a tick schedules one flush; a full batch goes at once. A flush takes the lanes in
+ * their order, seals the run and hands it over in one write. When the connection is congested, messages
+ * wait in their lane, bounded by bytes, and every batch's promise waits with them. The caller's body is
+ * copied or sealed before `append` returns, so it may be reused at once.
+ */
+
+import type { Connection } from "./connection.ts";
+import { type NetworkError, networkError } from "./errors.ts";
+import { LANES, type Lane } from "./lane.ts";
+import { type Deferred, deferred, Fifo } from "./queue.ts";
+import type { Session } from "./transform.ts";
+
+/** One AEAD box of the default transform: a full batch seals into exactly one. */
+const BATCH_BYTES = 65_519;
+/** Batches sealed per write while a backlog drains. */
+const BATCHES_PER_WRITE = 4;
+const SPARE_BUFFERS = 32;
+/** Room that only the control lane may use, so that a full queue can still say goodbye. */
+const CONTROL_RESERVE_BYTES = 65_536;
+
+/** Batch buffers, reused between the streams of one network: an idle stream holds none. */
+export class BufferPool {
+  readonly #spare: Uint8Array[] = [];
+
+  take(): Uint8Array {
+    return this.#spare.pop() ?? new Uint8Array(BATCH_BYTES);
+  }
+
+  give(buffer: Uint8Array): void {
+    if (buffer.length === BATCH_BYTES && this.#spare.length < SPARE_BUFFERS)
+      this.#spare.push(buffer);
+  }
+}
+
+/** Messages that travel together: they are handed over together, or fail together. */
+export class Batch {
+  #state: "waiting" | "sent" | NetworkError = "waiting";
+  #deferred: Deferred<void> | undefined;
+
+  /** Resolves when handed to the socket and the socket wants more; rejects when it never will be. */
+  get sent(): Promise<void> {
+    if (this.#deferred === undefined) {
+      this.#deferred = deferred<void>();
+      if (this.#state !== "waiting") this.#settle();
+    }
+    return this.#deferred.promise;
+  }
+
+  settle(outcome: "sent" | NetworkError): void {
+    if (this.#state !== "waiting") return;
+    this.#state = outcome;
+    this.#settle();
+  }
+
+  #settle(): void {
+    if (this.#state === "sent") this.#deferred?.resolve();
+    else this.#deferred?.reject(this.#state);
+  }
+}
+
+interface Segment {
+  readonly buffer: Uint8Array;
+  used: number;
+  readonly batch: Batch;
+}
+
+export interface OutboxOptions {
+  readonly connection: Connection;
+  readonly session: Session;
+  readonly pool: BufferPool;
+  readonly maxBytes: number;
+  /** The connection takes nothing more (true), or takes again (false). */
+  readonly congested: (now: boolean) => void;
+  /** Sealing failed: the stream is beyond use. */
+  readonly failed: (error: unknown) => void;
+}
+
+export class Outbox {
+  readonly #options: OutboxOptions;
+  readonly #lanes: readonly Fifo<Segment>[] = [new Fifo(), new Fifo(), new Fifo(), new Fifo()];
+  readonly #tails: (Segment | undefined)[] = [undefined, undefined, undefined, undefined];
+  /** The unsealed rest of a run that was cut at a box boundary: goes before every lane. */
+  #carry: Segment | undefined;
+  /** Handed to a congested connection; settled when it drains. */
+  #handed: Batch[] = [];
+  #queued = 0;
+  #scheduled = false;
+  #congested = false;
+  #closed: NetworkError | undefined;
+  #idle: Deferred<void> | undefined;
+  bytesSealed = 0;
+
+  constructor(options: OutboxOptions) {
+    this.#options = options;
+    void options.connection.closed.then((error) => {
+      this.close(
+        networkError(
+          "STREAM_CLOSED",
+          "the connection closed",
+          error === undefined ? {} : { cause: error },
+        ),
+      );
+    });
+  }
+
+  /** Bytes accepted and not yet handed to the connection. */
+  get queuedBytes(): number {
+    return this.#queued;
+  }
+
+  /** Adds one frame: its header, then the pieces of its payload. Throws `SEND_BUFFER_FULL` or the reason of the close. */
+  append(lane: Lane, header: Uint8Array, payload: readonly Uint8Array[]): Batch {
+    if (this.#closed !== undefined) throw this.#closed;
+    let total = header.length;
+    for (const piece of payload) total += piece.length;
+    const allowed = this.#options.maxBytes + (lane === LANES.control ? CONTROL_RESERVE_BYTES : 0);
+    if (this.#queued > 0 && this.#queued + total > allowed) {
+      throw networkError(
+        "SEND_BUFFER_FULL",
+        `${this.#queued} bytes already wait for this peer; await earlier sends, or send less`,
+      );
+    }
+    if (total > BATCH_BYTES && !this.#congested) return this.#direct(header, payload, total);
+    const segment = this.#room(lane, total);
+    copyInto(segment, header, payload);
+    this.#queued += total;
+    if (!this.#scheduled && !this.#congested) {
+      this.#scheduled = true;
+      queueMicrotask(this.#onTick);
+    }
+    return segment.batch;
+  }
+
+  /** Resolves when everything accepted so far has been handed over, or the outbox is closed. */
+  async flushed(): Promise<void> {
+    if (this.#closed !== undefined || (this.#queued === 0 && !this.#congested)) return;
+    this.#idle ??= deferred();
+    await this.#idle.promise;
+  }
+
+  /** Nothing more is sent; what waits is rejected with `reason`. Idempotent. */
+  close(reason: NetworkError): void {
+    if (this.#closed !== undefined) return;
+    this.#closed = reason;
+    for (const batch of this.#handed) batch.settle(reason);
+    for (const segment of this.#takeAll(Number.POSITIVE_INFINITY)) segment.batch.settle(reason);
+    this.#handed = [];
+    this.#queued = 0;
+    this.#idle?.resolve();
+  }
+
+  readonly #onTick = (): void => {
+    this.#scheduled = false;
+    if (!this.#congested) this.#flush(false);
+  };
+
+  /** A frame larger than a batch, on an uncongested connection: sealed straight from the caller's body. */
+  #direct(header: Uint8Array, payload: readonly Uint8Array[], total: number): Batch {
+    const batch = new Batch();
+    const segments = this.#takeAll(Number.POSITIVE_INFINITY);
+    this.#queued += total;
+    this.#hand(segments, [header, ...payload], batch, true);
+    return batch;
+  }
+
+  #room(lane: Lane, total: number): Segment {
+    const tail = this.#tails[lane];
+    if (tail !== undefined && tail.buffer.length - tail.used >= total) return tail;
+    if (tail !== undefined && !this.#congested) this.#flush(true);
+    const buffer = total > BATCH_BYTES ? new Uint8Array(total) : this.#options.pool.take();
+    const segment: Segment = { buffer, used: 0, batch: new Batch() };
+    this.#lanes[lane]?.push(segment);
+    this.#tails[lane] = segment;
+    return segment;
+  }
+
+  #flush(partial: boolean): void {
+    while (!this.#congested && this.#closed === undefined && this.#queued > 0) {
+      this.#hand(this.#takeAll(BATCHES_PER_WRITE), [], undefined, partial);
+      if (partial) break;
+    }
+    if (this.#queued === 0 && !this.#congested) this.#settleIdle();
+  }
+
+  /** Up to `count` segments in the order they must travel. */
+  #takeAll(count: number): Segment[] {
+    const taken: Segment[] = [];
+    if (this.#carry !== undefined) taken.push(this.#carry);
+    this.#carry = undefined;
+    for (const lane of [LANES.control, LANES.reply, LANES.normal, LANES.bulk]) {
+      const waiting = this.#lanes[lane];
+      while (waiting !== undefined && waiting.size > 0 && taken.length < count) {
+        const segment = waiting.shift();
+        if (segment === undefined) break;
+        if (segment === this.#tails[lane]) this.#tails[lane] = undefined;
+        taken.push(segment);
+      }
+    }
+    return taken;
+  }
+
+  /** Seals a run and writes it. When `partial`, a rest below a full box is kept back for what follows. */
+  #hand(
+    segments: readonly Segment[],
+    extra: readonly Uint8Array[],
+    extraBatch: Batch | undefined,
+    partial: boolean,
+  ): void {
+    const { session, connection, pool } = this.#options;
+    const run: Uint8Array[] = [];
+    let length = 0;
+    for (const segment of segments) run.push(segment.buffer.subarray(0, segment.used));
+    run.push(...extra);
+    for (const piece of run) length += piece.length;
+    const batches = segments.map((segment) => segment.batch);
+    if (extraBatch !== undefined) batches.push(extraBatch);
+    const rest = partial && length > session.boxBytes ? length % session.boxBytes : 0;
+    if (rest > 0 && rest <= BATCH_BYTES) {
+      const batch = batches.pop() ?? new Batch();
+      this.#carry = { buffer: pool.take(), used: 0, batch };
+      cutTail(run, rest, this.#carry);
+      length -= rest;
+      if (!this.#scheduled) {
+        this.#scheduled = true;
+        queueMicrotask(this.#onTick);
+      }
+    }
+    this.#queued -= length;
+    let open: boolean;
+    try {
+      open = connection.write(...session.seal(run));
+    } catch (error) {
+      for (const batch of batches)
+        batch.settle(networkError("STREAM_CLOSED", "sealing failed", { cause: error }));
+      this.#options.failed(error);
+      return;
+    }
+    this.bytesSealed += length;
+    for (const segment of segments) pool.give(segment.buffer);
+    if (open) for (const batch of batches) batch.settle("sent");
+    else this.#congest(batches);
+  }
+
+  #congest(batches: readonly Batch[]): void {
+    this.#handed.push(...batches);
+    if (this.#congested) return;
+    this.#congested = true;
+    this.#options.congested(true);
+    // One more turn, so that a connection that drained because it closed has said so by then.
+    void this.#options.connection.drain().then(nextTurn).then(this.#onDrain);
+  }
+
+  readonly #onDrain = (): void => {
+    this.#congested = false;
+    if (this.#closed !== undefined) return;
+    this.#options.congested(false);
+    const handed = this.#handed;
+    this.#handed = [];
+    for (const batch of handed) batch.settle("sent");
+    this.#flush(false);
+  };
+
+  #settleIdle(): void {
+    this.#idle?.resolve();
+    this.#idle = undefined;
+  }
+}
+
+const nextTurn = (): Promise<void> => Promise.resolve();
+
+function copyInto(segment: Segment, header: Uint8Array, payload: readonly Uint8Array[]): void {
+  segment.buffer.set(header, segment.used);
+  segment.used += header.length;
+  for (const piece of payload) {
+    segment.buffer.set(piece, segment.used);
+    segment.used += piece.length;
+  }
+}
+
+/** Moves the last `rest` bytes of the run into `into`. */
+function cutTail(run: Uint8Array[], rest: number, into: Segment): void {
+  const tail: Uint8Array[] = [];
+  let left = rest;
+  while (left > 0) {
+    const piece = run.pop();
+    if (piece === undefined) break;
+    const taken = Math.min(left, piece.length);
+    tail.unshift(piece.subarray(piece.length - taken));
+    if (taken < piece.length) run.push(piece.subarray(0, piece.length - taken));
+    left -= taken;
+  }
+  for (const piece of tail) copyInto(into, piece, []);
+}

@@ -1,0 +1,222 @@
+/**
+ * Pairing: one live stream per pair of nodes, decided alike on both sides.
+ *
+ * A machine without sockets or clocks; docs/decisions/0001-one-stream-per-pair.md argues for it. After
+ * the handshake the listener says *welcome* (and whether it already has a stream with this node); the
+ * dialler alone then decides and says *confirm* or declines. Neither side sends anything else before.
+ * So a stream that loses never carried a message: nothing is lost or doubled, and no hook fires for it.
+ *
+ * When both dial at once, the dial of the node with the smaller key wins: that node lets the other's
+ * arrival wait while its own dial is under way, and the larger lets its own dial wait while an arrival
+ * of the smaller is open.
+ */
+
+import { compare } from "./bytes.ts";
+import type { PeerId } from "./identity.ts";
+
+/** What the listener knows of other streams with the dialler. */
+export const STANDING: { readonly none: 0; readonly candidate: 1; readonly live: 2 } = {
+  none: 0,
+  candidate: 1,
+  live: 2,
+};
+export type Standing = 0 | 1 | 2;
+
+/** A dial under way. */
+export interface Dial<C> {
+  readonly startedAt: number;
+  /** The handshake has begun: it will be decided soon, so arrivals of the same node may wait for it. */
+  connected: boolean;
+  key: string | undefined;
+  candidate: C | undefined;
+}
+
+export interface PairingActions<C> {
+  welcome(candidate: C, standing: Standing): void;
+  /** The dialler's decision for: say so and admit. */
+  confirm(candidate: C): void;
+  /** The dialler's decision against: another stream serves this pair, or will. */
+  decline(candidate: C): void;
+  /** The listener's end of `confirm`. `previous` is a stream with the same node that the dialler no longer has. */
+  admit(candidate: C, previous: C | undefined): void;
+  /** A live stream that the other side no longer has. */
+  dead(live: C): void;
+}
+
+interface Pair<C> {
+  live: { candidate: C; since: number } | undefined;
+  /** Arrivals that were welcomed and not yet confirmed. */
+  readonly open: Set<C>;
+  /** Arrivals that wait for a dial of ours. */
+  readonly arrivals: Set<C>;
+  readonly dials: Set<Dial<C>>;
+  /** Dials of ours, welcomed by the other side, that wait for an arrival. */
+  readonly waiting: Map<Dial<C>, Standing>;
+}
+
+export class Pairing<C> {
+  readonly #own: Uint8Array;
+  readonly #actions: PairingActions<C>;
+  readonly #pairs = new Map<string, Pair<C>>();
+  #clock = 0;
+
+  constructor(own: PeerId, actions: PairingActions<C>) {
+    this.#own = own.bytes;
+    this.#actions = actions;
+  }
+
+  /** Pairs with anything under way or alive: bounded by the streams there are. */
+  get size(): number {
+    return this.#pairs.size;
+  }
+
+  /** A dial begins; `expected` when its address names the key. Ends with `settled`. */
+  dialling(expected: string | undefined): Dial<C> {
+    const dial: Dial<C> = {
+      startedAt: ++this.#clock,
+      connected: false,
+      key: expected,
+      candidate: undefined,
+    };
+    if (expected !== undefined) this.#pair(expected).dials.add(dial);
+    return dial;
+  }
+
+  /** The dial's handshake proved `id`; now its listener's welcome is awaited. */
+  shaken(dial: Dial<C>, id: PeerId, candidate: C): void {
+    if (dial.key !== undefined && dial.key !== id.text) this.#forget(dial.key, dial);
+    dial.key = id.text;
+    dial.connected = true;
+    dial.candidate = candidate;
+    this.#pair(id.text).dials.add(dial);
+  }
+
+  /** The dial is over, whatever came of it: arrivals need not wait for it any more. Idempotent. */
+  settled(dial: Dial<C>): void {
+    if (dial.key === undefined) return;
+    const pair = this.#pairs.get(dial.key);
+    if (pair === undefined) return;
+    this.#forget(dial.key, dial);
+    if (!this.#mustWait(pair)) {
+      const arrivals = [...pair.arrivals];
+      pair.arrivals.clear();
+      for (const candidate of arrivals) this.#welcome(pair, candidate);
+    }
+    this.#sweep(dial.key);
+  }
+
+  /** A listener's handshake proved `id`. */
+  arrived(id: PeerId, candidate: C): void {
+    const pair = this.#pair(id.text);
+    if (compare(this.#own, id.bytes) < 0 && this.#mustWait(pair)) pair.arrivals.add(candidate);
+    else this.#welcome(pair, candidate);
+  }
+
+  /** The listener of our dial is ready. */
+  welcomed(dial: Dial<C>, id: PeerId, standing: Standing): void {
+    this.#decide(this.#pair(id.text), dial, id, standing);
+  }
+
+  /** The dialler of an arrival decided for it. */
+  confirmed(id: PeerId, candidate: C): void {
+    const pair = this.#pair(id.text);
+    pair.open.delete(candidate);
+    const previous = pair.live?.candidate;
+    pair.live = { candidate, since: ++this.#clock };
+    this.#actions.admit(candidate, previous);
+    this.#reconsider(pair, id);
+  }
+
+  /** A stream with this node ended, alive or not. */
+  gone(id: PeerId, candidate: C): void {
+    const pair = this.#pairs.get(id.text);
+    if (pair === undefined) return;
+    pair.open.delete(candidate);
+    pair.arrivals.delete(candidate);
+    for (const dial of pair.waiting.keys()) {
+      if (dial.candidate === candidate) pair.waiting.delete(dial);
+    }
+    if (pair.live?.candidate === candidate) pair.live = undefined;
+    this.#reconsider(pair, id);
+    this.#sweep(id.text);
+  }
+
+  #welcome(pair: Pair<C>, candidate: C): void {
+    const standing =
+      pair.live !== undefined
+        ? STANDING.live
+        : pair.open.size > 0
+          ? STANDING.candidate
+          : STANDING.none;
+    pair.open.add(candidate);
+    this.#actions.welcome(candidate, standing);
+  }
+
+  #decide(pair: Pair<C>, dial: Dial<C>, id: PeerId, standing: Standing): void {
+    const { candidate } = dial;
+    if (candidate === undefined) return;
+    const { live } = pair;
+    if (live !== undefined) {
+      // Alive here since before this dial began, and the other side has nothing: it is a dead link.
+      if (live.since > dial.startedAt || standing !== STANDING.none) {
+        this.#actions.decline(candidate);
+        return;
+      }
+      pair.live = undefined;
+      this.#actions.dead(live.candidate);
+    } else if (pair.open.size > 0) {
+      const smaller = compare(this.#own, id.bytes) < 0;
+      if (smaller && standing === STANDING.live) {
+        this.#actions.decline(candidate);
+        return;
+      }
+      if (!smaller) {
+        pair.waiting.set(dial, standing);
+        return;
+      }
+    }
+    pair.live = { candidate, since: ++this.#clock };
+    this.#actions.confirm(candidate);
+    this.#reconsider(pair, id);
+  }
+
+  /** Dials that waited for an arrival decide again: there is a live stream now, or nothing to wait for. */
+  #reconsider(pair: Pair<C>, id: PeerId): void {
+    if (pair.live === undefined && pair.open.size > 0) return;
+    const waiting = [...pair.waiting];
+    pair.waiting.clear();
+    for (const [dial, standing] of waiting) this.#decide(pair, dial, id, standing);
+  }
+
+  #mustWait(pair: Pair<C>): boolean {
+    for (const dial of pair.dials) if (dial.connected) return true;
+    return false;
+  }
+
+  #pair(key: string): Pair<C> {
+    let pair = this.#pairs.get(key);
+    if (pair === undefined) {
+      pair = {
+        live: undefined,
+        open: new Set(),
+        arrivals: new Set(),
+        dials: new Set(),
+        waiting: new Map(),
+      };
+      this.#pairs.set(key, pair);
+    }
+    return pair;
+  }
+
+  #forget(key: string, dial: Dial<C>): void {
+    this.#pairs.get(key)?.dials.delete(dial);
+    this.#sweep(key);
+  }
+
+  #sweep(key: string): void {
+    const pair = this.#pairs.get(key);
+    if (pair === undefined || pair.live !== undefined) return;
+    if (pair.open.size + pair.arrivals.size + pair.dials.size + pair.waiting.size === 0)
+      this.#pairs.delete(key);
+  }
+}

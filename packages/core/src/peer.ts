@@ -1,0 +1,336 @@
+/**
+ * Peer: who is at the other end, whether broadcasts go there, and what was asked and not yet answered.
+ *
+ * Holds exactly one stream. Replies are matched here, before any plugin sees them.
+ */
+
+import { type Channel, ChannelHost } from "./channel.ts";
+import type { Side } from "./connection.ts";
+import { Deadlines } from "./deadlines.ts";
+import { type NetworkError, networkError } from "./errors.ts";
+import { FLAGS, type Frame } from "./frame.ts";
+import type { Goodbye } from "./goodbye.ts";
+import type { PeerId } from "./identity.ts";
+import { LANES, type Lane } from "./lane.ts";
+import type { Limits } from "./limits.ts";
+import {
+  InboundMessage,
+  isSigned,
+  type Message,
+  type MessageOrigin,
+  type MessageType,
+} from "./message.ts";
+import { checkOpcode, isCoreOpcode, OPCODES } from "./opcode.ts";
+import type { Batch } from "./outbox.ts";
+import { type Deferred, deferred } from "./queue.ts";
+import type { Runtime } from "./runtime.ts";
+import type { Stream } from "./stream.ts";
+
+/** What users and plugins see of a peer. */
+export interface Peer {
+  readonly id: PeerId;
+  /** How we reached it, or where it came from. */
+  readonly address: string;
+  readonly side: Side;
+  /** Whether the handshake proved its key. */
+  readonly authenticated: boolean;
+  /** What the transform's own authorisation said, for example `shs`'s `authenticate`. */
+  readonly auth: unknown;
+  /** Whether `broadcast(msg)` and `broadcastRandomly` go to it. Set it at any time. */
+  writable: boolean;
+  /** The last measured round trip in milliseconds, once a plugin has measured one. */
+  roundTripMs: number | undefined;
+  /** False once it left the route table; it never comes back as this object. */
+  readonly connected: boolean;
+  /** Resolves when handed to the socket and the socket wants more; rejects `StreamError`, never drops in silence. */
+  send(message: Message): Promise<void>;
+  /**
+   * Sends and waits for the reply. Rejects `REQUEST_TIMEOUT` after `timeoutMs` (default
+   * `limits.requestTimeoutMs`), the signal's reason, or the reason the peer left with, at once.
+   */
+  request<R>(
+    message: Message,
+    reply: MessageType<R>,
+    options?: { signal?: AbortSignal; timeoutMs?: number },
+  ): Promise<R>;
+  /** A byte pipe inside this peer's stream, once the other side's handler for `name` took it. */
+  openChannel(name: string, options?: { signal?: AbortSignal }): Promise<Channel>;
+}
+
+/** What a peer asks of whoever holds it. */
+export interface PeerOwner {
+  readonly networkId: Uint8Array;
+  readonly limits: Readonly<Limits>;
+  readonly runtime: Runtime;
+  nextNonce(): number;
+  received(peer: LivePeer, message: InboundMessage): void;
+  left(peer: LivePeer, reason: NetworkError): void;
+  channelHandler(
+    name: string,
+  ): ((channel: Channel, peer: Peer) => void | Promise<void>) | undefined;
+}
+
+interface Pending {
+  readonly nonce: number;
+  readonly replyTo: MessageType<unknown>;
+  readonly answer: Deferred<InboundMessage>;
+}
+
+/** Throws `TypeError` or `RangeError` unless this is something `send` can take. */
+export function checkMessage(message: Message, limits: Readonly<Limits>): void {
+  if (typeof message !== "object" || message === null || !(message.body instanceof Uint8Array)) {
+    throw new TypeError("message must be { opcode: number, body: Uint8Array }");
+  }
+  checkOpcode(message.opcode, "message.opcode");
+  if (message.body.length > limits.maxMessageBytes) {
+    throw new RangeError(
+      `message.body has ${message.body.length} bytes; limits.maxMessageBytes is ${limits.maxMessageBytes}. Use a channel for more`,
+    );
+  }
+}
+
+/** What follows the header on the wire: the signature, if any, then the body. */
+export function payloadOf(message: Message): readonly Uint8Array[] {
+  if (!isSigned(message)) return [message.body];
+  return [message.signer.bytes, message.signature, message.body];
+}
+
+export function flagsOf(message: Message): number {
+  return isSigned(message) ? FLAGS.signed : 0;
+}
+
+export class LivePeer implements Peer {
+  readonly id: PeerId;
+  readonly authenticated: boolean;
+  writable = false;
+  roundTripMs: number | undefined;
+  connected = false;
+  /** `runtime.wallClock()` at admission. */
+  since = 0;
+  lastError: NetworkError | undefined;
+  /** Hooks under way for this peer's messages. */
+  inFlight = 0;
+  readonly stream: Stream;
+  readonly #owner: PeerOwner;
+  readonly #origin: MessageOrigin;
+  readonly #pending = new Map<number, Pending>();
+  #requests: Deadlines<Pending> | undefined;
+  #channels: ChannelHost | undefined;
+
+  constructor(id: PeerId, stream: Stream, owner: PeerOwner) {
+    this.id = id;
+    this.authenticated = id.proved;
+    this.stream = stream;
+    this.#owner = owner;
+    this.#origin = {
+      networkId: owner.networkId,
+      malformed: (error) => this.close({ code: "BODY_MALFORMED", text: error.message }),
+    };
+  }
+
+  get address(): string {
+    return this.stream.address;
+  }
+
+  get side(): Side {
+    return this.stream.side;
+  }
+
+  get auth(): unknown {
+    return this.stream.auth;
+  }
+
+  get pendingRequests(): number {
+    return this.#pending.size;
+  }
+
+  get channels(): number {
+    return this.#channels?.count ?? 0;
+  }
+
+  send(message: Message): Promise<void> {
+    checkMessage(message, this.#owner.limits);
+    return this.#post(LANES.normal, message, this.#nonceOf(message), flagsOf(message));
+  }
+
+  /** Answers `message`: the other side's `request` with that nonce resolves. */
+  reply(message: Message, to: InboundMessage): Promise<void> {
+    checkMessage(message, this.#owner.limits);
+    if (isSigned(message))
+      throw new TypeError("a signed message has its own nonce and cannot be a reply");
+    return this.#post(LANES.reply, message, to.nonce, FLAGS.reply);
+  }
+
+  /** One frame encoded for many peers. Throws what `Stream.send` throws. */
+  sendEncoded(header: Uint8Array, payload: readonly Uint8Array[]): Batch {
+    return this.stream.sendEncoded(LANES.normal, header, payload);
+  }
+
+  request<R>(
+    message: Message,
+    reply: MessageType<R>,
+    options: { signal?: AbortSignal; timeoutMs?: number } = {},
+  ): Promise<R> {
+    checkMessage(message, this.#owner.limits);
+    if (typeof reply?.decode !== "function") throw new TypeError("reply must be a message type");
+    return this.#request(message, reply, options.signal, options.timeoutMs);
+  }
+
+  async #request<R>(
+    message: Message,
+    reply: MessageType<R>,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+  ): Promise<R> {
+    const { limits, runtime } = this.#owner;
+    signal?.throwIfAborted();
+    if (this.#pending.size >= limits.maxPendingRequests) {
+      throw networkError(
+        "SEND_BUFFER_FULL",
+        `${this.#pending.size} requests already wait for this peer`,
+      );
+    }
+    const pending: Pending = { nonce: this.#nonceOf(message), replyTo: reply, answer: deferred() };
+    this.#pending.set(pending.nonce, pending);
+    const timer =
+      timeoutMs === undefined
+        ? undefined
+        : runtime.setTimer(() => this.#late(pending, timeoutMs), timeoutMs);
+    if (timer === undefined) this.#deadlines.add(pending);
+    const onAbort = (): void => pending.answer.reject(signal?.reason);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    try {
+      this.stream.send(
+        LANES.normal,
+        message.opcode,
+        pending.nonce,
+        flagsOf(message),
+        payloadOf(message),
+      );
+      const answer = await pending.answer.promise;
+      const value = answer.as(reply);
+      if (value === undefined) {
+        throw networkError(
+          "BODY_MALFORMED",
+          `the reply has opcode ${answer.opcode}, not ${reply.opcode} (${reply.name})`,
+          { peer: this.id.text },
+        );
+      }
+      return value;
+    } finally {
+      this.#pending.delete(pending.nonce);
+      this.#requests?.delete(pending);
+      timer?.cancel();
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  openChannel(name: string, options: { signal?: AbortSignal } = {}): Promise<Channel> {
+    return this.#channelHost.open(name, options);
+  }
+
+  /** One frame of an admitted peer. Throws `ProtocolError` when the protocol is broken. */
+  frame(frame: Frame): void {
+    if (isCoreOpcode(frame.opcode)) {
+      this.#coreFrame(frame);
+      return;
+    }
+    const message = new InboundMessage(frame, this.id, this.#origin);
+    if (message.isReply) {
+      const pending = this.#pending.get(frame.nonce);
+      if (pending !== undefined) {
+        pending.answer.resolve(message);
+        return;
+      }
+    }
+    this.#owner.received(this, message);
+  }
+
+  /** The stream is over: everything that waits for this peer fails now, with the reason. */
+  ended(reason: NetworkError): void {
+    this.lastError = reason;
+    for (const pending of this.#pending.values()) pending.answer.reject(reason);
+    this.#pending.clear();
+    this.#requests?.clear();
+    this.#channels?.close(reason);
+    this.#owner.left(this, reason);
+  }
+
+  close(goodbye: Goodbye): void {
+    this.stream.close(
+      goodbye,
+      networkError(goodbye.code, goodbye.text, { peer: this.id.text, address: this.address }),
+    );
+  }
+
+  #coreFrame(frame: Frame): void {
+    if (frame.opcode === OPCODES.bytes) {
+      this.#channelHost.receive(frame.payload);
+      return;
+    }
+    // An unproved dialler needs no confirmation, so its own may arrive after it was admitted.
+    if (frame.opcode === OPCODES.confirm && this.side === "listener" && !this.authenticated) return;
+    throw networkError("FRAME_MALFORMED", `opcode ${frame.opcode} has no place here`);
+  }
+
+  #nonceOf(message: Message): number {
+    if (isSigned(message)) return message.nonce;
+    let nonce = this.#owner.nextNonce();
+    while (this.#pending.has(nonce)) nonce = this.#owner.nextNonce();
+    return nonce;
+  }
+
+  #post(lane: Lane, message: Message, nonce: number, flags: number): Promise<void> {
+    try {
+      return this.stream.send(lane, message.opcode, nonce, flags, payloadOf(message)).sent;
+    } catch (error) {
+      return refused(error);
+    }
+  }
+
+  get #deadlines(): Deadlines<Pending> {
+    const { runtime, limits } = this.#owner;
+    this.#requests ??= new Deadlines(runtime, limits.requestTimeoutMs, (pending) =>
+      this.#late(pending, limits.requestTimeoutMs),
+    );
+    return this.#requests;
+  }
+
+  #late(pending: Pending, timeoutMs: number): void {
+    pending.answer.reject(
+      networkError("REQUEST_TIMEOUT", `no ${pending.replyTo.name} within ${timeoutMs} ms`, {
+        peer: this.id.text,
+      }),
+    );
+  }
+
+  get #channelHost(): ChannelHost {
+    this.#channels ??= new ChannelHost({
+      side: this.side,
+      limits: this.#owner.limits,
+      runtime: this.#owner.runtime,
+      port: { send: (lane, body) => this.#postChannel(lane, body) },
+      handler: (name) => {
+        const handler = this.#owner.channelHandler(name);
+        return handler === undefined ? undefined : (channel) => handler(channel, this);
+      },
+      fault: (error) => this.close({ code: error.code, text: error.message }),
+    });
+    return this.#channels;
+  }
+
+  #postChannel(lane: Lane, body: readonly Uint8Array[]): Promise<void> {
+    try {
+      return this.stream.send(lane, OPCODES.bytes, 0, 0, body).sent;
+    } catch (error) {
+      return refused(error);
+    }
+  }
+}
+
+/** A rejection that crashes nobody who does not look at it. */
+function refused(error: unknown): Promise<void> {
+  const rejection = Promise.reject(error);
+  rejection.catch(() => {});
+  return rejection;
+}

@@ -1,0 +1,385 @@
+/**
+ * Plugin host: registration, fan-out, and the isolation of faults.
+ *
+ * Hooks are called in registration order and not awaited; what they return is counted and has a deadline.
+ * A hook that throws, rejects or hangs is its plugin's fault and nobody else's: the other plugins, the
+ * peer and the network go on. Ten faults in a row suspend the plugin.
+ */
+
+import { Deadlines } from "./deadlines.ts";
+import type { Delivery } from "./delivery.ts";
+import { asError, NetworkError, networkError } from "./errors.ts";
+import type { PeerId } from "./identity.ts";
+import type { Limits } from "./limits.ts";
+import type { Logger } from "./logger.ts";
+import { InboundMessage, type Message } from "./message.ts";
+import type { Network } from "./network.ts";
+import type { LivePeer, Peer } from "./peer.ts";
+import {
+  type AnyPlugin,
+  type HookName,
+  type Hooks,
+  hooksOf,
+  type MessageContext,
+  type NetworkContext,
+  type PeerContext,
+} from "./plugin.ts";
+import { deferred } from "./queue.ts";
+import type { Runtime } from "./runtime.ts";
+
+export type PluginStatus = "starting" | "active" | "suspended" | "closed";
+
+/** A plugin's health, as `networkState()` shows it. */
+export interface PluginState {
+  readonly name: string;
+  readonly status: PluginStatus;
+  readonly faults: number;
+  readonly inFlight: number;
+  /** The last fault's hook and text, or `null`. */
+  readonly lastFault: string | null;
+}
+
+interface Registered {
+  readonly plugin: AnyPlugin;
+  readonly hooks: Hooks;
+  status: PluginStatus;
+  faults: number;
+  faultsInARow: number;
+  inFlight: number;
+  lastFault: string | null;
+}
+
+/** A hook that returned a promise which has not settled. */
+interface Running {
+  readonly entry: Registered;
+  readonly hook: HookName;
+  readonly peer: LivePeer | undefined;
+  over: boolean;
+}
+
+export interface PluginHostOptions {
+  readonly network: Network;
+  readonly networkId: Uint8Array;
+  readonly limits: Readonly<Limits>;
+  readonly runtime: Runtime;
+  readonly logger: Logger;
+  readonly peers: () => Iterable<LivePeer>;
+  readonly replyTo: (
+    origin: PeerId,
+    via: Peer,
+    message: Message,
+    to: InboundMessage,
+  ) => Promise<void>;
+}
+
+export class PluginHost {
+  readonly #options: PluginHostOptions;
+  #plugins: readonly Registered[] = [];
+  readonly #deadlines: Deadlines<Running>;
+  readonly #starting = new Set<Promise<unknown>>();
+
+  constructor(options: PluginHostOptions) {
+    this.#options = options;
+    this.#deadlines = new Deadlines(options.runtime, options.limits.hookTimeoutMs, (running) =>
+      this.#late(running, options.limits.hookTimeoutMs),
+    );
+  }
+
+  get states(): PluginState[] {
+    return this.#plugins.map(({ hooks, status, faults, inFlight, lastFault }) => ({
+      name: hooks.name,
+      status,
+      faults,
+      inFlight,
+      lastFault,
+    }));
+  }
+
+  /** Resolves when every plugin registered so far has started or failed to. Never rejects. */
+  async started(): Promise<void> {
+    while (this.#starting.size > 0) await Promise.allSettled([...this.#starting]);
+  }
+
+  /**
+   * Throws `TypeError` for something that is no plugin, `PLUGIN_DUPLICATE` for one already here. Rejects
+   * `PLUGIN_FAILED` when its startup throws, rejects or takes too long; then it is not registered.
+   */
+  register(plugin: AnyPlugin): Promise<void> {
+    const hooks = hooksOf(plugin);
+    if (this.#plugins.some((entry) => entry.plugin === plugin)) {
+      throw networkError("PLUGIN_DUPLICATE", `plugin ${hooks.name} is already registered`);
+    }
+    const entry: Registered = {
+      plugin,
+      hooks,
+      status: "starting",
+      faults: 0,
+      faultsInARow: 0,
+      inFlight: 0,
+      lastFault: null,
+    };
+    this.#plugins = [...this.#plugins, entry];
+    const starting = this.#start(entry);
+    this.#starting.add(starting);
+    const done = (): void => {
+      this.#starting.delete(starting);
+    };
+    starting.then(done, done);
+    return starting;
+  }
+
+  async unregister(plugin: AnyPlugin): Promise<void> {
+    const entry = this.#plugins.find((candidate) => candidate.plugin === plugin);
+    if (entry === undefined) throw new TypeError("plugin is not registered with this network");
+    await this.#close(entry);
+    this.#plugins = this.#plugins.filter((candidate) => candidate !== entry);
+  }
+
+  /** All close hooks, last registered first, each with its deadline. */
+  async close(): Promise<void> {
+    await this.started();
+    await Promise.all([...this.#plugins].reverse().map((entry) => this.#close(entry)));
+    this.#deadlines.clear();
+  }
+
+  nodeAdded(peer: LivePeer): void {
+    for (const entry of this.#plugins) {
+      if (entry.status === "active")
+        this.#call(entry, "nodeAdded", this.#peerContext(entry, peer), peer);
+    }
+  }
+
+  nodeDeleted(peer: LivePeer, reason: NetworkError): void {
+    for (const entry of this.#plugins) {
+      if (entry.status === "active") {
+        this.#call(entry, "nodeDeleted", { ...this.#peerContext(entry, peer), reason }, peer);
+      }
+    }
+  }
+
+  newMessage(peer: LivePeer, message: InboundMessage): void {
+    const context = new Inbound(this.#options.network, this, peer, message);
+    for (const entry of this.#plugins) this.#offer(entry, context, peer);
+  }
+
+  /** The first plugin that takes `message` on; a plugin that throws is passed over. */
+  disseminate(message: Message): Delivery | undefined {
+    for (const entry of this.#plugins) {
+      if (entry.status !== "active" || entry.hooks.disseminate === undefined) continue;
+      try {
+        const delivery = entry.hooks.disseminate(message);
+        if (delivery !== undefined) return delivery;
+      } catch (error) {
+        this.#fault(entry, "disseminate", error);
+      }
+    }
+    return undefined;
+  }
+
+  /** What one plugin received for the others: all see it but those that disseminate, and `from`. */
+  deliver(message: Message, origin: PeerId, via: Peer, from?: AnyPlugin): void {
+    const inbound =
+      message instanceof InboundMessage && message.sender.equals(origin)
+        ? message
+        : new InboundMessage(
+            { opcode: message.opcode, nonce: 0, flags: 0, checksum: 0, payload: message.body },
+            origin,
+            { networkId: this.#options.networkId, malformed: () => {} },
+          );
+    const peer = via as LivePeer;
+    const context = new Inbound(this.#options.network, this, peer, inbound, (reply) =>
+      this.#options.replyTo(origin, via, reply, inbound),
+    );
+    for (const entry of this.#plugins) {
+      if (entry.hooks.disseminate === undefined && entry.plugin !== from)
+        this.#offer(entry, context, peer);
+    }
+  }
+
+  #offer(entry: Registered, context: Inbound, peer: LivePeer): void {
+    const hook = entry.hooks.newMessage;
+    if (hook === undefined || entry.status !== "active") return;
+    try {
+      const result = hook(context);
+      if (result === undefined || !isThenable(result)) entry.faultsInARow = 0;
+      else this.#track(entry, "newMessage", result, peer);
+    } catch (error) {
+      this.#fault(entry, "newMessage", error);
+    }
+  }
+
+  #call(
+    entry: Registered,
+    name: "nodeAdded" | "nodeDeleted",
+    context: PeerContext,
+    peer: LivePeer,
+  ): void {
+    const hook = entry.hooks[name];
+    if (hook === undefined) return;
+    try {
+      const result = hook(context);
+      if (isThenable(result)) this.#track(entry, name, result, peer);
+    } catch (error) {
+      this.#fault(entry, name, error);
+    }
+  }
+
+  #track(entry: Registered, hook: HookName, result: PromiseLike<unknown>, peer: LivePeer): void {
+    const running: Running = { entry, hook, peer, over: false };
+    this.#deadlines.add(running);
+    entry.inFlight++;
+    if (++peer.inFlight >= this.#options.limits.maxInFlight) peer.stream.hold();
+    result.then(
+      () => {
+        if (!this.#over(running)) return;
+        entry.faultsInARow = 0;
+      },
+      (error: unknown) => {
+        if (this.#over(running)) this.#fault(entry, hook, error);
+      },
+    );
+  }
+
+  /** False when its deadline came first. */
+  #over(running: Running): boolean {
+    if (running.over) return false;
+    running.over = true;
+    this.#deadlines.delete(running);
+    running.entry.inFlight--;
+    const { peer } = running;
+    if (peer !== undefined && --peer.inFlight < this.#options.limits.maxInFlight)
+      peer.stream.release();
+    return true;
+  }
+
+  #late(running: Running, timeoutMs: number): void {
+    if (this.#over(running))
+      this.#fault(running.entry, running.hook, new Error(`not done after ${timeoutMs} ms`));
+  }
+
+  #fault(entry: Registered, hook: string, thrown: unknown): void {
+    // A body its peer broke is that peer's fault, and has already closed it.
+    if (thrown instanceof NetworkError && thrown.code === "BODY_MALFORMED") return;
+    const error = asError(thrown);
+    entry.faults++;
+    entry.faultsInARow++;
+    entry.lastFault = `${hook}: ${error.message}`;
+    const { logger, limits } = this.#options;
+    logger.warn({ plugin: entry.hooks.name, hook, error }, "a plugin's hook failed");
+    if (entry.faultsInARow >= limits.maxPluginFaults && entry.status === "active") {
+      entry.status = "suspended";
+      logger.error({ plugin: entry.hooks.name, faults: entry.faultsInARow }, "plugin suspended");
+    }
+  }
+
+  async #start(entry: Registered): Promise<void> {
+    const { startup, name } = entry.hooks;
+    try {
+      if (startup !== undefined) {
+        await this.#within(this.#options.limits.hookTimeoutMs, () => startup(this.#context(entry)));
+      }
+    } catch (error) {
+      entry.status = "closed";
+      this.#plugins = this.#plugins.filter((candidate) => candidate !== entry);
+      throw networkError(
+        "PLUGIN_FAILED",
+        `plugin ${name} did not start: ${asError(error).message}`,
+        { cause: error },
+      );
+    }
+    if (entry.status !== "starting") return;
+    entry.status = "active";
+    for (const peer of [...this.#options.peers()]) {
+      this.#call(entry, "nodeAdded", this.#peerContext(entry, peer), peer);
+    }
+  }
+
+  async #close(entry: Registered): Promise<void> {
+    const { close } = entry.hooks;
+    if (entry.status === "closed") return;
+    entry.status = "closed";
+    if (close === undefined) return;
+    try {
+      await this.#within(this.#options.limits.closeHookTimeoutMs, () =>
+        close(this.#context(entry)),
+      );
+    } catch (error) {
+      this.#fault(entry, "close", error);
+    }
+  }
+
+  async #within(timeoutMs: number, hook: () => unknown): Promise<void> {
+    const late = deferred<never>();
+    const timer = this.#options.runtime.setTimer(
+      () => late.reject(new Error(`not done after ${timeoutMs} ms`)),
+      timeoutMs,
+    );
+    try {
+      await Promise.race([hook(), late.promise]);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  #context(entry: Registered): NetworkContext {
+    return {
+      network: this.#options.network,
+      deliver: (message, origin, via) => {
+        if (via === undefined)
+          throw new TypeError(
+            `plugin ${entry.hooks.name}: via is needed outside a message's context`,
+          );
+        this.deliver(message, origin, via, entry.plugin);
+      },
+    };
+  }
+
+  #peerContext(entry: Registered, peer: LivePeer): PeerContext {
+    return {
+      network: this.#options.network,
+      peer,
+      deliver: (message, origin, via = peer) => this.deliver(message, origin, via, entry.plugin),
+    };
+  }
+}
+
+/** The one context all plugins get of one message. A class: one is made per message. */
+class Inbound implements MessageContext {
+  readonly network: Network;
+  readonly peer: Peer;
+  readonly message: InboundMessage;
+  readonly #host: PluginHost;
+  readonly #reply: ((message: Message) => Promise<void>) | undefined;
+
+  constructor(
+    network: Network,
+    host: PluginHost,
+    peer: LivePeer,
+    message: InboundMessage,
+    reply?: (message: Message) => Promise<void>,
+  ) {
+    this.network = network;
+    this.#host = host;
+    this.peer = peer;
+    this.message = message;
+    this.#reply = reply;
+  }
+
+  /** A getter, so that `({ reply }) => …` works without a closure for each message. */
+  get reply(): (message: Message) => Promise<void> {
+    return this.#reply ?? ((message) => (this.peer as LivePeer).reply(message, this.message));
+  }
+
+  get deliver(): (message: Message, origin: PeerId, via?: Peer) => void {
+    return (message, origin, via = this.peer) => this.#host.deliver(message, origin, via);
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "then" in value &&
+    typeof value.then === "function"
+  );
+}

@@ -1,0 +1,156 @@
+/**
+ * Sessions over sessions: what a stack with more than one transform needs, and a sealed connection as a
+ * plain pipe of bytes for those who want no messages.
+ */
+
+import type { Section } from "./address.ts";
+import { concat, EMPTY } from "./bytes.ts";
+import type { Connection } from "./connection.ts";
+import { asError, networkError } from "./errors.ts";
+import type { Session } from "./transform.ts";
+
+/**
+ * The session of a chain: `inner` lies next to the wire, `outer` next to the application. Its key and
+ * its word on `auth` are the outermost that has one, its goodbye the outermost's sealed by the inner.
+ */
+export function composeSessions(inner: Session, outer: Session): Session {
+  const exportKey = outer.exportKey?.bind(outer) ?? inner.exportKey?.bind(inner);
+  return {
+    remoteKey: outer.remoteKey ?? inner.remoteKey,
+    auth: outer.auth ?? inner.auth,
+    boxBytes: outer.boxBytes,
+    seal: (plain) => inner.seal(outer.seal(plain)),
+    open(chunk) {
+      const opened: Uint8Array[] = [];
+      for (const piece of inner.open(chunk)) opened.push(...outer.open(piece));
+      return opened;
+    },
+    end: () => endOf(inner, outer),
+    get ended() {
+      return outer.ended && inner.ended;
+    },
+    ...(exportKey === undefined ? {} : { exportKey }),
+  };
+}
+
+function endOf(inner: Session, outer: Session): Uint8Array {
+  const goodbye = outer.end === undefined ? [] : inner.seal([outer.end()]);
+  if (inner.end !== undefined) goodbye.push(inner.end());
+  return goodbye.length === 1 ? (goodbye[0] as Uint8Array) : concat(...goodbye);
+}
+
+/**
+ * A connection seen through its session: plaintext in, plaintext out. `opened` is plaintext that came with
+ * the handshake, `rest` sealed bytes behind it. An end without the goodbye that the session has is `TRUNCATED`.
+ */
+export class SealedConnection implements Connection {
+  readonly closed: Promise<Error | undefined>;
+  readonly #connection: Connection;
+  readonly #session: Session;
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  #opened: Uint8Array[];
+  #rest: Uint8Array;
+  #ending: Promise<void> | undefined;
+  #failure: Error | undefined;
+
+  constructor(
+    connection: Connection,
+    session: Session,
+    opened: Uint8Array[] = [],
+    rest: Uint8Array = EMPTY,
+  ) {
+    this.#connection = connection;
+    this.#session = session;
+    this.#chunks = connection[Symbol.asyncIterator]();
+    this.#opened = [...opened];
+    this.#rest = rest;
+    this.closed = connection.closed.then((error) => this.#failure ?? error);
+  }
+
+  get remote(): Section {
+    return this.#connection.remote;
+  }
+
+  get local(): boolean {
+    return this.#connection.local;
+  }
+
+  write(...pieces: readonly Uint8Array[]): boolean {
+    if (this.#ending !== undefined) return false;
+    return this.#connection.write(...this.#session.seal(pieces));
+  }
+
+  drain(): Promise<void> {
+    return this.#connection.drain();
+  }
+
+  end(): Promise<void> {
+    if (this.#ending === undefined) {
+      const goodbye = this.#session.end?.();
+      if (goodbye !== undefined && goodbye.length > 0) this.#connection.write(goodbye);
+      this.#ending = this.#connection.end();
+    }
+    return this.#ending;
+  }
+
+  async close(): Promise<void> {
+    await this.end();
+    await this.#connection.close();
+  }
+
+  abort(reason: Error): void {
+    this.#failure ??= reason;
+    this.#connection.abort(reason);
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array>> {
+    for (;;) {
+      const piece = this.#opened.shift();
+      if (piece !== undefined) return { done: false, value: piece };
+      if (this.#session.end !== undefined && this.#session.ended)
+        return { done: true, value: undefined };
+      const chunk = await this.#read();
+      if (chunk === undefined) {
+        if (this.#session.ended) return { done: true, value: undefined };
+        throw this.#fail(
+          networkError("TRUNCATED", "the connection was cut before the other side said goodbye"),
+        );
+      }
+      try {
+        this.#opened = this.#session.open(chunk).filter((plain) => plain.length > 0);
+      } catch (error) {
+        throw this.#fail(asError(error));
+      }
+    }
+  }
+
+  async #read(): Promise<Uint8Array | undefined> {
+    if (this.#rest.length > 0) {
+      const rest = this.#rest;
+      this.#rest = EMPTY;
+      return rest;
+    }
+    const { done, value } = await this.#chunks.next();
+    return done ? undefined : value;
+  }
+
+  /** Plaintext that arrived and that nobody has read; for the stack that goes on below this pipe. Throws as `Session.open` does. */
+  leftover(): Uint8Array[] {
+    const raw = this.#rest.length > 0 ? [this.#rest] : [];
+    if (this.#connection instanceof SealedConnection) raw.push(...this.#connection.leftover());
+    const left = this.#opened;
+    this.#opened = [];
+    this.#rest = EMPTY;
+    for (const chunk of raw) left.push(...this.#session.open(chunk));
+    return left;
+  }
+
+  #fail(error: Error): Error {
+    this.abort(error);
+    return error;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
+    return this;
+  }
+}

@@ -1,0 +1,279 @@
+/**
+ * Stream: connection + session + frames = messages in, messages out.
+ *
+ * One reading loop with one `for await`; everything inside it is synchronous. The stream knows frames,
+ * goodbyes and congestion. Who the other side is, and what a frame means, is known above.
+ */
+
+import type { Section } from "./address.ts";
+import type { Side } from "./connection.ts";
+import { asNetworkError, type NetworkError, networkError } from "./errors.ts";
+import { decodeFrame, encodeHeader, type Frame, FrameDecoder } from "./frame.ts";
+import { decodeGoodbye, encodeGoodbye, type Goodbye, saidByPeer } from "./goodbye.ts";
+import { LANES, type Lane } from "./lane.ts";
+import type { Limits } from "./limits.ts";
+import { SIGNATURE_BYTES } from "./message.ts";
+import { OPCODES } from "./opcode.ts";
+import { type Batch, type BufferPool, Outbox } from "./outbox.ts";
+import { type Deferred, deferred } from "./queue.ts";
+import type { Runtime, Timer } from "./runtime.ts";
+import type { Link } from "./stack.ts";
+
+export interface StreamOptions {
+  readonly limits: Readonly<Limits>;
+  readonly runtime: Runtime;
+  readonly pool: BufferPool;
+}
+
+/** What the floor above does with what comes in. Both are called synchronously and must not throw, but `frame` may throw a `ProtocolError`. */
+export interface StreamHandler {
+  frame(frame: Frame): void;
+  /** Exactly once. The stream is over for everybody above; its bytes may still be winding down. */
+  ended(reason: NetworkError): void;
+}
+
+export class Stream {
+  readonly side: Side;
+  readonly address: string;
+  readonly remote: Section;
+  readonly local: boolean;
+  readonly remoteKey: Uint8Array | undefined;
+  readonly auth: unknown;
+  /** May be replaced at any time; the next frame goes to the new one. */
+  handler: StreamHandler;
+  messagesIn = 0;
+  messagesOut = 0;
+  bytesIn = 0;
+  readonly #link: Link;
+  readonly #options: StreamOptions;
+  readonly #outbox: Outbox;
+  readonly #decoder: FrameDecoder;
+  #reason: NetworkError | undefined;
+  #held: Deferred<void> | undefined;
+  #stall: Timer | undefined;
+  readonly #readingDone: Deferred<void> = deferred();
+  readonly #released: Deferred<void> = deferred();
+
+  constructor(link: Link, options: StreamOptions, handler: StreamHandler) {
+    this.side = link.side;
+    this.address = link.address;
+    this.remote = link.connection.remote;
+    this.local = link.connection.local;
+    this.remoteKey = link.session.remoteKey;
+    this.auth = link.session.auth;
+    this.handler = handler;
+    this.#link = link;
+    this.#options = options;
+    this.#decoder = new FrameDecoder(options.limits.maxMessageBytes + SIGNATURE_BYTES);
+    this.#outbox = new Outbox({
+      connection: link.connection,
+      session: link.session,
+      pool: options.pool,
+      maxBytes: options.limits.maxSendBufferBytes,
+      congested: (now) => this.#watch(now),
+      failed: (error) => this.abort(asNetworkError(error, "STREAM_CLOSED", "sealing failed")),
+    });
+  }
+
+  /** Begins reading. */
+  start(): void {
+    void this.#read();
+  }
+
+  get ended(): NetworkError | undefined {
+    return this.#reason;
+  }
+
+  /** Accepted and not yet handed to the connection. */
+  get queuedBytes(): number {
+    return this.#outbox.queuedBytes;
+  }
+
+  get bytesOut(): number {
+    return this.#outbox.bytesSealed;
+  }
+
+  /** Settles when nothing of the stream is left: no socket, no timer. Never rejects. */
+  get released(): Promise<void> {
+    return this.#released.promise;
+  }
+
+  /** Throws `SEND_BUFFER_FULL`, or the reason the stream ended with. */
+  send(
+    lane: Lane,
+    opcode: number,
+    nonce: number,
+    flags: number,
+    payload: readonly Uint8Array[],
+  ): Batch {
+    return this.sendEncoded(lane, encodeHeader(opcode, nonce, flags, payload), payload);
+  }
+
+  /** The same with a header made once for many streams. */
+  sendEncoded(lane: Lane, header: Uint8Array, payload: readonly Uint8Array[]): Batch {
+    const batch = this.#outbox.append(lane, header, payload);
+    this.messagesOut++;
+    return batch;
+  }
+
+  /** Stops reading until `release()`: the other side is slowed by its own transport. */
+  hold(): void {
+    this.#held ??= deferred();
+  }
+
+  release(): void {
+    this.#held?.resolve();
+    this.#held = undefined;
+  }
+
+  /**
+   * Over at once for everybody above, with `reason`. What was accepted still goes out, then the goodbye;
+   * then the other side has `closeTimeoutMs` to finish before it is cut.
+   */
+  close(goodbye: Goodbye, reason: NetworkError = networkError(goodbye.code, goodbye.text)): void {
+    this.#over(reason, goodbye);
+  }
+
+  /** Over now, without a goodbye. */
+  abort(reason: NetworkError): void {
+    this.#end(reason);
+    this.#cut(reason);
+  }
+
+  #end(reason: NetworkError): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = reason;
+    this.release();
+    this.handler.ended(reason);
+  }
+
+  #cut(reason: NetworkError): void {
+    this.#watch(false);
+    this.#outbox.close(reason);
+    this.#link.connection.abort(reason);
+    this.#released.resolve();
+  }
+
+  async #read(): Promise<void> {
+    const { connection, session, opened } = this.#link;
+    try {
+      for (const plain of opened) await this.#consume(plain);
+      for await (const chunk of connection) {
+        if (this.#reason !== undefined) continue;
+        this.bytesIn += chunk.length;
+        const held = this.#open(chunk);
+        if (held !== undefined) await held;
+        if (session.end !== undefined && session.ended) this.#sawEnd(true);
+      }
+      this.#sawEnd(session.end !== undefined && session.ended);
+    } catch (error) {
+      const reason = asNetworkError(error, "TRUNCATED", "the connection was cut");
+      this.#end(reason);
+      this.#cut(reason);
+    }
+    this.#readingDone.resolve();
+  }
+
+  /** Opens and delivers one chunk; a promise only when delivery was held. A violation ends the stream, never the loop. */
+  #open(chunk: Uint8Array): Promise<void> | undefined {
+    try {
+      const pieces = this.#link.session.open(chunk);
+      for (let i = 0; i < pieces.length; i++) {
+        const held = this.#consume(pieces[i] as Uint8Array);
+        if (held !== undefined) return this.#openHeld(held, pieces, i + 1);
+      }
+    } catch (error) {
+      this.#violated(error);
+    }
+    return undefined;
+  }
+
+  async #openHeld(held: Promise<void>, pieces: readonly Uint8Array[], from: number): Promise<void> {
+    await held;
+    for (const piece of pieces.slice(from)) await this.#consume(piece);
+  }
+
+  #consume(plain: Uint8Array, from: number = 0): Promise<void> | undefined {
+    let at = from;
+    try {
+      while (at < plain.length && this.#reason === undefined) {
+        at = this.#decoder.push(plain, at, this.#onFrame);
+        if (this.#held !== undefined)
+          return this.#held.promise.then(() => this.#consume(plain, at));
+      }
+    } catch (error) {
+      this.#violated(error);
+    }
+    return undefined;
+  }
+
+  readonly #onFrame = (buffer: Uint8Array, start: number, end: number): boolean => {
+    const frame = decodeFrame(buffer, start, end);
+    if (frame.opcode === OPCODES.disconnect) {
+      this.#over(saidByPeer(decodeGoodbye(frame.payload)), undefined);
+    } else {
+      this.messagesIn++;
+      this.handler.frame(frame);
+    }
+    return this.#held === undefined && this.#reason === undefined;
+  };
+
+  #violated(error: unknown): void {
+    const reason = asNetworkError(error, "FRAME_MALFORMED", "input could not be processed");
+    this.close({ code: reason.code, text: reason.message }, reason);
+  }
+
+  #sawEnd(goodbye: boolean): void {
+    if (this.#reason !== undefined) return;
+    const reason =
+      goodbye && !this.#decoder.partial
+        ? networkError("STREAM_CLOSED", "closed by the peer without a reason")
+        : networkError("TRUNCATED", "the connection was cut without a goodbye");
+    this.#over(reason, undefined);
+  }
+
+  /** Ends for everybody above, then winds the bytes down: what was accepted, the goodbye, the other side's end. */
+  #over(reason: NetworkError, goodbye: Goodbye | undefined): void {
+    if (this.#reason !== undefined) return;
+    this.#end(reason);
+    if (goodbye === undefined) this.#outbox.close(reason);
+    void this.#windDown(reason, goodbye);
+  }
+
+  async #windDown(reason: NetworkError, goodbye: Goodbye | undefined): Promise<void> {
+    const { connection, session } = this.#link;
+    const timer = this.#options.runtime.setTimer(
+      () => this.#cut(reason),
+      this.#options.limits.closeTimeoutMs,
+    );
+    try {
+      if (goodbye !== undefined) {
+        this.send(LANES.bulk, OPCODES.disconnect, 0, 0, [encodeGoodbye(goodbye)]);
+        await this.#outbox.flushed();
+      }
+    } catch {
+      // The queue is full: the goodbye is lost, the end of the connection still tells.
+    }
+    this.#outbox.close(reason);
+    const last = session.end?.();
+    if (last !== undefined && last.length > 0) connection.write(last);
+    await connection.end();
+    await this.#readingDone.promise;
+    timer.cancel();
+    await connection.close();
+    this.#cut(reason);
+  }
+
+  /** A peer that takes no byte for too long while some wait is closed: a slow reader costs a bounded queue, not an endless one. */
+  #watch(congested: boolean): void {
+    this.#stall?.cancel();
+    this.#stall = undefined;
+    if (!congested || this.#reason !== undefined) return;
+    const { runtime, limits } = this.#options;
+    this.#stall = runtime.setTimer(() => {
+      this.abort(
+        networkError("STREAM_IDLE", `the peer took nothing for ${limits.stallTimeoutMs} ms`),
+      );
+    }, limits.stallTimeoutMs);
+  }
+}
