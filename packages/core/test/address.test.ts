@@ -11,7 +11,7 @@ import {
   section,
   sectionKey,
 } from "../src/address.ts";
-import { toBase64 } from "../src/bytes.ts";
+import { concat, toBase64 } from "../src/bytes.ts";
 import { AddressError } from "../src/errors.ts";
 
 /** Names and arguments of an address, route by route: what two equal addresses share. */
@@ -273,10 +273,13 @@ describe("sectionKey", () => {
     expect(sectionKey(section("noise"))).toBeUndefined();
   });
 
-  it.each(["", "AAAA", "KEY!", toBase64(key.subarray(1)), `${toBase64(key)}AAAA`])(
-    "refuses %j: never dialled in a weaker form",
-    (text) => {
-      expect(() => sectionKey(section("noise", text))).toThrow(AddressError);
-    },
-  );
+  it.each([
+    "",
+    "AAAA",
+    "KEY!",
+    toBase64(key.subarray(1)),
+    toBase64(concat(key, key.subarray(0, 1))),
+  ])("refuses %j: never dialled in a weaker form", (text) => {
+    expect(() => sectionKey(section("noise", text))).toThrow(AddressError);
+  });
 });

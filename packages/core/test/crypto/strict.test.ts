@@ -96,6 +96,20 @@ describe("strict verification", () => {
     },
   );
 
+  it("refuses a good key or signature that is a byte longer or shorter", () => {
+    const signer = node.signer(new Uint8Array(32).fill(5));
+    const [key, signature] = [signer.publicKey, signer.sign(message)];
+    expect(isStrict(key, signature)).toBe(true);
+    for (const other of [concat(key, Uint8Array.of(0)), key.subarray(1), key.subarray(0, 31)]) {
+      expect(isStrict(other, signature)).toBe(false);
+      expect(strictly(other, message, signature)).toBe(false);
+    }
+    for (const other of [concat(signature, Uint8Array.of(0)), signature.subarray(0, 63)]) {
+      expect(isStrict(key, other)).toBe(false);
+      expect(strictly(key, message, other)).toBe(false);
+    }
+  });
+
   it("refuses S plus the order: one signature, one form", () => {
     const signer = node.signer(new Uint8Array(32).fill(5));
     const signature = signer.sign(message);
