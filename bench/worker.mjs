@@ -60,6 +60,8 @@ async function supply() {
 
 function receive() {
   let count = 0;
+  let bytes = 0;
+  let byteTarget = Number.POSITIVE_INFINITY;
   let target = Number.POSITIVE_INFINITY;
   let connections = 0;
   let connectionTarget = Number.POSITIVE_INFINITY;
@@ -68,6 +70,8 @@ function receive() {
   let reached = () => {};
   /** @type {() => void} */
   let connected = () => {};
+  /** @type {() => void} */
+  let filled = () => {};
   /** @type {number[]} */
   let latencies = [];
   /** @type {import("./lib/types.mjs").Listening | undefined} */
@@ -87,6 +91,10 @@ function receive() {
         onMessage: (body, source) => handle(body, source),
         onConnection: () => {
           if (++connections === connectionTarget) connected();
+        },
+        onBytes: (length) => {
+          bytes += length;
+          if (bytes >= byteTarget) filled();
         },
       });
       return listening.addresses;
@@ -123,6 +131,18 @@ function receive() {
     },
     latencies: () => ({ p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99) }),
     cpu: () => cpuUs() - cpuMark,
+    countBytes() {
+      bytes = 0;
+      byteTarget = Number.POSITIVE_INFINITY;
+    },
+    async receivedBytes(/** @type {number} */ wanted) {
+      await new Promise((resolve) => {
+        byteTarget = wanted;
+        filled = () => resolve(undefined);
+        if (bytes >= byteTarget) filled();
+      });
+      return { lastUs: nowUs() };
+    },
     mark() {
       connections = 0;
       cpuMark = cpuUs();

@@ -68,14 +68,16 @@ export function verdicts(workload, results) {
     );
     const value = median(ratios.filter(Number.isFinite));
     if (Number.isNaN(value)) return [];
-    const { title = metric, unit = "" } = workload.metrics.find(({ key }) => key === metric) ?? {};
+    const named = (/** @type {string} */ key) =>
+      workload.metrics.find((found) => found.key === key);
+    const { title = metric, unit = "" } = named(metric) ?? {};
+    const other = againstMetric === metric ? "" : ` ${named(againstMetric)?.title}`;
     const pass =
       value >= (target.atLeast ?? Number.NEGATIVE_INFINITY) &&
       value <= (target.atMost ?? Number.POSITIVE_INFINITY);
     const bound = target.atLeast === undefined ? `<= ${target.atMost}` : `>= ${target.atLeast}`;
-    return [
-      { workload: workload.title, peer, title, unit, against, againstMetric, value, bound, pass },
-    ];
+    const beside = against === undefined ? undefined : `${against}${other}`;
+    return [{ workload: workload.title, peer, title, unit, against: beside, value, bound, pass }];
   });
 }
 

@@ -3,8 +3,8 @@
  * one way, `{ id, result | error }` back. Never used inside a measured loop.
  */
 
-/** A call may take as long as the longest measurement; past this a process is taken for dead. */
-const CALL_TIMEOUT_MS = 120_000;
+/** Far longer than any call takes; past this a process is taken for hung. */
+const CALL_TIMEOUT_MS = 30_000;
 
 /**
  * @param {NodeJS.Process | import("node:child_process").ChildProcess} end

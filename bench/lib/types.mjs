@@ -19,6 +19,7 @@
  * @typedef {object} ListenOptions
  * @property {(body: Uint8Array, source: unknown) => void} onMessage  Called once a received message. `body` is valid during the call.
  * @property {() => void} onConnection  Called once a dialer that is connected and, where the library can, authenticated.
+ * @property {(bytes: number) => void} onBytes  Called for what arrives on a channel.
  * @property {number} [count]  Subscribers wanted; a library that holds one stream a pair of nodes starts that many nodes. Default 1.
  * @property {unknown} [environment]
  *
@@ -39,6 +40,7 @@
  * @property {(body: Uint8Array) => boolean} send  `false`: wait for `drain()` before the next.
  * @property {() => Promise<void>} drain
  * @property {(body: Uint8Array) => Promise<Uint8Array>} request  One at a time.
+ * @property {() => Promise<import("@testudo/core").Channel>} [openChannel]  A byte pipe beside the messages; the listener drains it.
  * @property {() => Promise<void>} close
  *
  * @typedef {DialerOptions & { addresses: unknown[] }} PublisherOptions

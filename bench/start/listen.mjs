@@ -3,5 +3,5 @@
  */
 
 const { listen } = await import(`../peers/${process.argv[2]}.mjs`);
-await listen({ onMessage: () => {}, onConnection: () => {} });
+await listen({ onMessage: () => {}, onConnection: () => {}, onBytes: () => {} });
 process.stdout.write("listening\n");
