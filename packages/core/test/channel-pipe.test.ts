@@ -128,6 +128,21 @@ describe("half-close", () => {
     expect(await seen(ended)).toEqual({ value: undefined });
   });
 
+  test("the end is not handed over before the data in front of it", async () => {
+    const link = new Link({ manual: true });
+    const opening = link.pair();
+    link.run();
+    const [channel] = await opening;
+    channel.write(pattern(10));
+    const ended = channel.end();
+    await settle();
+    expect(link.a.waiting.length).toBe(2);
+    link.a.handOver();
+    expect(await seen(ended)).toBe("pending");
+    link.a.handOver();
+    expect(await seen(ended)).toEqual({ value: undefined });
+  });
+
   test("a channel counts until what arrived is read", async () => {
     const link = new Link();
     const [channel, other] = await link.pair();
@@ -306,6 +321,21 @@ describe("close", () => {
     expect(concat(...link.a.frames(KINDS.data).map((body) => body.subarray(5)))).toEqual(
       pattern(4_000),
     );
+  });
+
+  test("gives the other side its whole time from when it was told", async () => {
+    const link = new Link({ a: small, b: small });
+    const [channel, other] = await link.pair();
+    channel.write(pattern(1_500));
+    const closing = channel.close();
+    await settle();
+    link.a.runtime.advance(1_500);
+    await take(other, 1_000);
+    await settle();
+    link.a.runtime.advance(1_999);
+    expect(await seen(closing)).toBe("pending");
+    link.a.runtime.advance(1);
+    await closing;
   });
 
   test("gives up on a side that takes nothing, and voids what it holds", async () => {

@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { describe, expect, test } from "vitest";
 import { concat, equal, toUtf8 } from "../src/bytes.ts";
 import { encodeCredit, encodeOpen, KINDS } from "../src/channel-frame.ts";
@@ -79,8 +80,19 @@ describe("opening", () => {
     link.b.serve("x");
     const controller = new AbortController();
     const channel = await link.a.host.open("x", { signal: controller.signal });
+    expect(getEventListeners(controller.signal, "abort")).toEqual([]);
     controller.abort();
     expect(await seen(channel.closed)).toBe("pending");
+  });
+
+  test("a signal that fires in the tick of the accept comes too late", async () => {
+    const link = new Link({ manual: true });
+    link.b.serve("x");
+    const controller = new AbortController();
+    const opening = link.a.host.open("x", { signal: controller.signal });
+    link.run();
+    controller.abort();
+    expect(await seen((await opening).closed)).toBe("pending");
   });
 
   test("without a signal an unanswered open has a deadline", async () => {
@@ -279,6 +291,13 @@ describe("sharing the port", () => {
     expect(link.a.faults).toMatchObject([{ code: "SEND_BUFFER_FULL" }]);
     const reason = link.close();
     await expect(opening).rejects.toBe(reason);
+  });
+
+  test("answers that were taken no longer count", async () => {
+    const link = new Link({ b: { limits: { maxSendBufferBytes: 1, maxChannels: 1 } } });
+    for (let i = 0; i < 50; i++) await seen(link.a.host.open("nobody"));
+    expect(link.b.frames(KINDS.reset).length).toBe(50);
+    expect(link.b.faults).toEqual([]);
   });
 
   test("a peer that asks and never takes an answer is a fault", () => {
