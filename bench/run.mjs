@@ -1,5 +1,5 @@
 /**
- * Side-by-side benchmarks: `node run.mjs [--only a,b] [--peers a,b] [--rounds N] [--quick] [--json]`.
+ * Side-by-side benchmarks: `node run.mjs [--only a,b] [--peers a,b] [--rounds N] [--quick] [--json] [--profile]`.
  *
  * Runs every workload for every peer, round by round (A B C, A B C), each measurement in two fresh
  * processes, and compares the medians with the targets. This process sleeps while others measure.
@@ -10,6 +10,7 @@ import { once } from "node:events";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { profiler } from "./lib/profile.mjs";
 import { table, verdictLine, verdicts } from "./lib/report.mjs";
 
 const WORKLOADS = [
@@ -34,11 +35,14 @@ const { values: options } = parseArgs({
     rounds: { type: "string" },
     quick: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
+    profile: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
 if (options.help) {
-  console.log("node run.mjs [--only a,b] [--peers a,b] [--rounds N] [--quick] [--json]");
+  console.log(
+    "node run.mjs [--only a,b] [--peers a,b] [--rounds N] [--quick] [--json] [--profile]",
+  );
   console.log(`workloads: ${WORKLOADS.join(" ")}`);
   process.exit(0);
 }
@@ -104,8 +108,9 @@ process.exitCode = failures > 0 ? 1 : 0;
  */
 async function measure(workload, peer, gc = false) {
   const args = ["dial", peer, workload, ...(options.quick ? ["quick"] : [])];
+  const profile = options.profile ? profiler() : undefined;
   const child = fork(fileURLToPath(new URL("./worker.mjs", import.meta.url)), args, {
-    execArgv: gc ? ["--expose-gc"] : [],
+    execArgv: [...(gc ? ["--expose-gc"] : []), ...(profile?.flags("dial") ?? [])],
   });
   const timer = setTimeout(() => child.kill("SIGKILL"), TIMEOUT_MS);
   const exited = once(child, "exit");
@@ -116,5 +121,6 @@ async function measure(workload, peer, gc = false) {
   } finally {
     clearTimeout(timer);
     await exited;
+    if (profile !== undefined) say(`  ${workload} ${peer}\n${profile.report()}`);
   }
 }

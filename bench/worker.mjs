@@ -6,6 +6,7 @@
  */
 
 import { fork } from "node:child_process";
+import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { cpuUs, nowUs, quantile, sleep } from "./lib/measure.mjs";
 import { caller, serve } from "./lib/rpc.mjs";
@@ -25,7 +26,10 @@ async function dial() {
   /** @type {import("node:child_process").ChildProcess[]} */
   const children = [];
   const start = (/** @type {string} */ childRole) => {
-    const child = fork(file, [childRole, String(peerName)], { execArgv: process.execArgv });
+    const execArgv = process.execArgv.map((flag) =>
+      flag.replace("dial.cpuprofile", `${childRole}.cpuprofile`),
+    );
+    const child = fork(file, [childRole, String(peerName)], { execArgv });
     children.push(child);
     return caller(child);
   };
@@ -47,7 +51,13 @@ async function dial() {
   } catch (error) {
     process.send?.({ error: error instanceof Error ? error.stack : String(error) });
   } finally {
-    for (const child of children) child.kill("SIGKILL");
+    // Only a process that ends by itself writes its profile.
+    const profiled = process.execArgv.includes("--cpu-prof");
+    for (const child of children) {
+      if (profiled) child.disconnect();
+      else child.kill("SIGKILL");
+    }
+    if (profiled) await Promise.all(children.map((child) => once(child, "exit")));
     process.disconnect();
     process.exit(0);
   }
