@@ -29,7 +29,7 @@ import { asError, asNetworkError, type NetworkError, networkError } from "./erro
 import { LANES, type Lane } from "./lane.ts";
 import type { Limits } from "./limits.ts";
 import { type Deferred, deferred } from "./queue.ts";
-import { type Deadline, deadline, type Runtime } from "./runtime.ts";
+import type { Runtime, Timer } from "./runtime.ts";
 
 export type { Channel } from "./channel-pipe.ts";
 
@@ -125,19 +125,20 @@ export class ChannelHost {
     const channel = this.#add(id, name, "dialer");
     const opening = deferred<Channel>();
     this.#opening.set(id, opening);
-    const limit = options.signal === undefined ? this.#openDeadline(name) : undefined;
-    const signal = options.signal ?? (limit as Deadline).signal;
-    const onAbort = (): void => {
+    const { signal } = options;
+    const giveUp = (reason: unknown): void => {
       if (!this.#opening.has(id)) return;
-      opening.reject(signal.reason);
-      channel.abort(asError(signal.reason));
+      opening.reject(reason);
+      channel.abort(asError(reason));
     };
-    signal.addEventListener("abort", onAbort, { once: true });
+    const onAbort = (): void => giveUp(signal?.reason);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const timer = signal === undefined ? this.#startOpenTimer(name, giveUp) : undefined;
     void channel.closed.then((error) => opening.reject(error));
     this.#control(encodeOpen(id, this.#owner.window, encoded));
     return opening.promise.finally(() => {
-      signal.removeEventListener("abort", onAbort);
-      limit?.clear();
+      signal?.removeEventListener("abort", onAbort);
+      timer?.cancel();
     });
   }
 
@@ -157,10 +158,12 @@ export class ChannelHost {
     for (const channel of this.#channels.values()) channel.lose(reason, false);
   }
 
-  #openDeadline(name: string): Deadline {
+  #startOpenTimer(name: string, late: (error: NetworkError) => void): Timer {
     const { limits, runtime } = this.#options;
-    return deadline(runtime, limits.requestTimeoutMs, () =>
-      networkError("REQUEST_TIMEOUT", `the other side did not answer the opening of ${name}`),
+    const text = `the other side did not answer the opening of ${name}`;
+    return runtime.setTimer(
+      () => late(networkError("REQUEST_TIMEOUT", text)),
+      limits.requestTimeoutMs,
     );
   }
 
