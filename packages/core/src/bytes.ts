@@ -79,7 +79,9 @@ export function fromHex(text: string): Uint8Array | undefined {
 export function toBase64(bytes: Uint8Array): string {
   let binary = "";
   for (let i = 0; i < bytes.length; i += 0x2000) {
-    binary += String.fromCharCode(...bytes.subarray(i, i + 0x2000));
+    // `apply` takes any array-like; the type asks for an array. Spreading would iterate, four times slower.
+    const part = bytes.subarray(i, i + 0x2000) as unknown as number[];
+    binary += String.fromCharCode.apply(null, part);
   }
   return btoa(binary);
 }

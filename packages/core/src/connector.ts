@@ -21,7 +21,7 @@ import { type Dial, Pairing, STANDING, type Standing } from "./pairing.ts";
 import { LivePeer, type Peer, type PeerOwner } from "./peer.ts";
 import { type Deferred, deferred } from "./queue.ts";
 import type { RouteTable } from "./route-table.ts";
-import { deadline, type Runtime, type Timer } from "./runtime.ts";
+import { Deadline, type Runtime, type Timer } from "./runtime.ts";
 import type { Link, Stack, StackOptions } from "./stack.ts";
 import { Stream } from "./stream.ts";
 
@@ -71,7 +71,9 @@ export class Connector {
   readonly #arriving = new Set<Promise<void>>();
   /** Dials that were declined and wait for the stream that won. */
   readonly #awaiting = new Map<string, Set<Deferred<LivePeer>>>();
-  readonly #closing = new AbortController();
+  /** Accepted and still shaking hands: cut when the network closes. */
+  readonly #shaking = new Set<Connection>();
+  #closing: NetworkError | undefined;
 
   constructor(options: ConnectorOptions) {
     this.#options = options;
@@ -161,9 +163,10 @@ export class Connector {
     return address;
   }
 
-  /** Stops dials and arrivals, ends every stream politely, and resolves when nothing is left. */
+  /** Stops arrivals, ends every stream politely, and resolves when nothing is left. The owner has stopped its dials. */
   async close(reason: NetworkError): Promise<void> {
-    this.#closing.abort(reason);
+    this.#closing = reason;
+    for (const connection of this.#shaking) connection.abort(reason);
     const listeners = [...this.#listeners.values()];
     this.#listeners.clear();
     for (const stream of this.#streams)
@@ -184,7 +187,7 @@ export class Connector {
   }
 
   #refusal(stack: Stack, listener: Listener, route: Route): Error | undefined {
-    if (this.#closing.signal.aborted) return asError(this.#closing.signal.reason);
+    if (this.#closing !== undefined) return this.#closing;
     if (stack.authenticates || listener.local || this.#options.allowPublicNoauth) return undefined;
     return networkError(
       "LISTEN_FAILED",
@@ -193,12 +196,11 @@ export class Connector {
     );
   }
 
-  async #dialRoute(route: Route, caller: AbortSignal): Promise<LivePeer> {
+  async #dialRoute(route: Route, signal: AbortSignal): Promise<LivePeer> {
     const stack = this.stackFor(route);
     const expected = stack.expectedKey(route);
     const expectedId = expected === undefined ? undefined : toBase64(expected);
     if (expectedId === this.#options.identity.id.text) throw selfDial(shownRoute(route));
-    const signal = AbortSignal.any([caller, this.#closing.signal]);
     const ticket = this.#admission.dial();
     const dial = this.#pairing.dialling(expectedId);
     try {
@@ -244,7 +246,13 @@ export class Connector {
   }
 
   async #arrive(stack: Stack, connection: Connection, ticket: Ticket): Promise<void> {
-    const link = await stack.accept(connection, this.#stackOptions, this.#closing.signal);
+    this.#shaking.add(connection);
+    let link: Link;
+    try {
+      link = await stack.accept(connection, this.#stackOptions);
+    } finally {
+      this.#shaking.delete(connection);
+    }
     await this.#decided(this.#meet(link, ticket, undefined));
   }
 
@@ -288,7 +296,7 @@ export class Connector {
       this.#streams.delete(stream);
       ticket.leave();
     });
-    if (this.#closing.signal.aborted) stream.abort(this.#closing.signal.reason);
+    if (this.#closing !== undefined) stream.abort(this.#closing);
     return peer;
   }
 
@@ -434,7 +442,7 @@ export class Connector {
     const waiter = deferred<LivePeer>();
     const waiters = this.#awaiting.get(id.text) ?? new Set();
     this.#awaiting.set(id.text, waiters.add(waiter));
-    const limit = deadline(
+    const limit = new Deadline(
       this.#options.runtime,
       this.#options.limits.handshakeTimeoutMs,
       () =>
@@ -442,10 +450,8 @@ export class Connector {
           peer: id.text,
         }),
       signal,
+      (reason) => waiter.reject(reason),
     );
-    const late = (): void => waiter.reject(limit.signal.reason);
-    limit.signal.addEventListener("abort", late, { once: true });
-    if (limit.signal.aborted) late();
     try {
       return await waiter.promise;
     } finally {

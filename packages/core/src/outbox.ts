@@ -9,29 +9,45 @@
 
 import type { Connection } from "./connection.ts";
 import { type NetworkError, networkError } from "./errors.ts";
-import { LANES, type Lane } from "./lane.ts";
-import { type Deferred, deferred, Fifo } from "./queue.ts";
+import type { Lane } from "./lane.ts";
+import { type Deferred, deferred } from "./queue.ts";
 import type { Session } from "./transform.ts";
 
 /** One AEAD box of the default transform: a full batch seals into exactly one. */
 const BATCH_BYTES = 65_519;
 /** Batches sealed per write while a backlog drains. */
 const BATCHES_PER_WRITE = 4;
+/** The first buffer of a tick: most ticks send little. */
+const SMALL_BYTES = 4_096;
 const SPARE_BUFFERS = 32;
-/** Room that only the control lane may use, so that a full queue can still say goodbye. */
-const CONTROL_RESERVE_BYTES = 65_536;
+/**
+ * Room beyond the bound for what bounds itself: control frames, and channels' data in the bulk lane. A
+ * queue full of messages must neither silence the protocol nor break a channel.
+ */
+const RESERVE_BYTES: readonly number[] = [256 * 1024, 0, 0, 192 * 1024];
 
-/** Batch buffers, reused between the streams of one network: an idle stream holds none. */
+/** Buffers of segments, reused between the streams of one network: an idle stream holds none. */
 export class BufferPool {
-  readonly #spare: Uint8Array[] = [];
+  readonly #small: Uint8Array[] = [];
+  readonly #large: Uint8Array[] = [];
 
-  take(): Uint8Array {
-    return this.#spare.pop() ?? new Uint8Array(BATCH_BYTES);
+  /** For the first messages of a tick. */
+  small(): Uint8Array {
+    return this.#small.pop() ?? new Uint8Array(SMALL_BYTES);
   }
 
+  /** For a whole batch. */
+  large(): Uint8Array {
+    return this.#large.pop() ?? new Uint8Array(BATCH_BYTES);
+  }
+
+  /** Takes a buffer back whose contents nobody needs any more; one of another size is left to the collector. */
   give(buffer: Uint8Array): void {
-    if (buffer.length === BATCH_BYTES && this.#spare.length < SPARE_BUFFERS)
-      this.#spare.push(buffer);
+    if (buffer.length === SMALL_BYTES) {
+      if (this.#small.length < SPARE_BUFFERS) this.#small.push(buffer);
+    } else if (buffer.length === BATCH_BYTES && this.#large.length < SPARE_BUFFERS) {
+      this.#large.push(buffer);
+    }
   }
 }
 
@@ -80,8 +96,8 @@ export interface OutboxOptions {
 
 export class Outbox {
   readonly #options: OutboxOptions;
-  readonly #lanes: readonly Fifo<Segment>[] = [new Fifo(), new Fifo(), new Fifo(), new Fifo()];
-  readonly #tails: (Segment | undefined)[] = [undefined, undefined, undefined, undefined];
+  /** The segments of each lane; a lane's array is made when it is first used. */
+  readonly #lanes: (Segment[] | undefined)[] = [];
   /** The unsealed rest of a run that was cut at a box boundary: goes before every lane. */
   #carry: Segment | undefined;
   /** Handed to a congested connection; settled when it drains. */
@@ -91,7 +107,10 @@ export class Outbox {
   #congested = false;
   #closed: NetworkError | undefined;
   #idle: Deferred<void> | undefined;
-  bytesSealed = 0;
+  #finishing = false;
+  #goodbyeSaid = false;
+  /** Bytes handed to the connection, as they are on the wire. */
+  bytesOut = 0;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -116,14 +135,17 @@ export class Outbox {
     if (this.#closed !== undefined) throw this.#closed;
     let total = header.length;
     for (const piece of payload) total += piece.length;
-    const allowed = this.#options.maxBytes + (lane === LANES.control ? CONTROL_RESERVE_BYTES : 0);
+    const allowed = this.#options.maxBytes + (RESERVE_BYTES[lane] as number);
     if (this.#queued > 0 && this.#queued + total > allowed) {
       throw networkError(
         "SEND_BUFFER_FULL",
         `${this.#queued} bytes already wait for this peer; await earlier sends, or send less`,
       );
     }
-    if (total > BATCH_BYTES && !this.#congested) return this.#direct(header, payload, total);
+    if (!this.#congested) {
+      if (total > BATCH_BYTES) return this.#direct(header, payload, total);
+      if (this.#queued > 0 && this.#queued + total > BATCH_BYTES) this.#flush(true);
+    }
     const segment = this.#room(lane, total);
     copyInto(segment, header, payload);
     this.#queued += total;
@@ -141,12 +163,27 @@ export class Outbox {
     await this.#idle.promise;
   }
 
+  /** Says the session's goodbye behind everything accepted so far; resolves as `flushed` does. Nothing may be appended afterwards. */
+  finish(): Promise<void> {
+    this.#finishing = true;
+    if (this.#queued === 0) this.sayGoodbye();
+    return this.flushed();
+  }
+
+  /** The session's goodbye, now and once. */
+  sayGoodbye(): void {
+    if (this.#goodbyeSaid) return;
+    this.#goodbyeSaid = true;
+    const goodbye = this.#options.session.end?.();
+    if (goodbye !== undefined && goodbye.length > 0) this.#options.connection.write(goodbye);
+  }
+
   /** Nothing more is sent; what waits is rejected with `reason`. Idempotent. */
   close(reason: NetworkError): void {
     if (this.#closed !== undefined) return;
     this.#closed = reason;
     for (const batch of this.#handed) batch.settle(reason);
-    for (const segment of this.#takeAll(Number.POSITIVE_INFINITY)) segment.batch.settle(reason);
+    for (const segment of this.#take(Number.POSITIVE_INFINITY)) segment.batch.settle(reason);
     this.#handed = [];
     this.#queued = 0;
     this.#idle?.resolve();
@@ -160,44 +197,48 @@ export class Outbox {
   /** A frame larger than a batch, on an uncongested connection: sealed straight from the caller's body. */
   #direct(header: Uint8Array, payload: readonly Uint8Array[], total: number): Batch {
     const batch = new Batch();
-    const segments = this.#takeAll(Number.POSITIVE_INFINITY);
+    const segments = this.#take(Number.POSITIVE_INFINITY);
     this.#queued += total;
     this.#hand(segments, [header, ...payload], batch, true);
     return batch;
   }
 
   #room(lane: Lane, total: number): Segment {
-    const tail = this.#tails[lane];
+    const waiting = this.#lanes[lane] ?? [];
+    this.#lanes[lane] = waiting;
+    const tail = waiting.at(-1);
     if (tail !== undefined && tail.buffer.length - tail.used >= total) return tail;
-    if (tail !== undefined && !this.#congested) this.#flush(true);
-    const buffer = total > BATCH_BYTES ? new Uint8Array(total) : this.#options.pool.take();
-    const segment: Segment = { buffer, used: 0, batch: new Batch() };
-    this.#lanes[lane]?.push(segment);
-    this.#tails[lane] = segment;
+    const segment: Segment = {
+      buffer: this.#buffer(total, tail !== undefined),
+      used: 0,
+      batch: new Batch(),
+    };
+    waiting.push(segment);
     return segment;
+  }
+
+  #buffer(total: number, more: boolean): Uint8Array {
+    if (total > BATCH_BYTES) return new Uint8Array(total);
+    return more || total > SMALL_BYTES ? this.#options.pool.large() : this.#options.pool.small();
   }
 
   #flush(partial: boolean): void {
     while (!this.#congested && this.#closed === undefined && this.#queued > 0) {
-      this.#hand(this.#takeAll(BATCHES_PER_WRITE), [], undefined, partial);
+      this.#hand(this.#take(BATCHES_PER_WRITE), [], undefined, partial);
       if (partial) break;
     }
     if (this.#queued === 0 && !this.#congested) this.#settleIdle();
   }
 
-  /** Up to `count` segments in the order they must travel. */
-  #takeAll(count: number): Segment[] {
+  /** Up to `most` segments in the order they must travel: a lower lane's first. */
+  #take(most: number): Segment[] {
     const taken: Segment[] = [];
     if (this.#carry !== undefined) taken.push(this.#carry);
     this.#carry = undefined;
-    for (const lane of [LANES.control, LANES.reply, LANES.normal, LANES.bulk]) {
-      const waiting = this.#lanes[lane];
-      while (waiting !== undefined && waiting.size > 0 && taken.length < count) {
-        const segment = waiting.shift();
-        if (segment === undefined) break;
-        if (segment === this.#tails[lane]) this.#tails[lane] = undefined;
-        taken.push(segment);
-      }
+    for (const waiting of this.#lanes) {
+      if (waiting === undefined) continue;
+      const count = Math.min(waiting.length, most - taken.length);
+      if (count > 0) taken.push(...waiting.splice(0, count));
     }
     return taken;
   }
@@ -220,7 +261,7 @@ export class Outbox {
     const rest = partial && length > session.boxBytes ? length % session.boxBytes : 0;
     if (rest > 0 && rest <= BATCH_BYTES) {
       const batch = batches.pop() ?? new Batch();
-      this.#carry = { buffer: pool.take(), used: 0, batch };
+      this.#carry = { buffer: pool.large(), used: 0, batch };
       cutTail(run, rest, this.#carry);
       length -= rest;
       if (!this.#scheduled) {
@@ -231,14 +272,20 @@ export class Outbox {
     this.#queued -= length;
     let open: boolean;
     try {
-      open = connection.write(...session.seal(run));
+      const sealed = session.seal(run);
+      if (this.#finishing && this.#queued === 0 && !this.#goodbyeSaid) {
+        this.#goodbyeSaid = true;
+        const goodbye = session.end?.();
+        if (goodbye !== undefined && goodbye.length > 0) sealed.push(goodbye);
+      }
+      for (const piece of sealed) this.bytesOut += piece.length;
+      open = connection.write(...sealed);
     } catch (error) {
       for (const batch of batches)
         batch.settle(networkError("STREAM_CLOSED", "sealing failed", { cause: error }));
       this.#options.failed(error);
       return;
     }
-    this.bytesSealed += length;
     for (const segment of segments) pool.give(segment.buffer);
     if (open) for (const batch of batches) batch.settle("sent");
     else this.#congest(batches);

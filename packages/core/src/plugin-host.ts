@@ -3,12 +3,13 @@
  *
  * Hooks are called in registration order and not awaited; what they return is counted and has a deadline.
  * A hook that throws, rejects or hangs is its plugin's fault and nobody else's: the other plugins, the
- * peer and the network go on. Ten faults in a row suspend the plugin.
+ * peer and the network go on. Ten faults in a row suspend the plugin. What a hook causes while it is being
+ * called (a peer closed, a message delivered) is shown after it, so that all plugins see one order.
  */
 
 import { Deadlines } from "./deadlines.ts";
 import type { Delivery } from "./delivery.ts";
-import { asError, NetworkError, networkError } from "./errors.ts";
+import { asError, type NetworkError, networkError, ProtocolError, StreamError } from "./errors.ts";
 import type { PeerId } from "./identity.ts";
 import type { Limits } from "./limits.ts";
 import type { Logger } from "./logger.ts";
@@ -24,7 +25,7 @@ import {
   type NetworkContext,
   type PeerContext,
 } from "./plugin.ts";
-import { deferred } from "./queue.ts";
+import { deferred, Fifo } from "./queue.ts";
 import type { Runtime } from "./runtime.ts";
 
 export type PluginStatus = "starting" | "active" | "suspended" | "closed";
@@ -47,13 +48,15 @@ interface Registered {
   faultsInARow: number;
   inFlight: number;
   lastFault: string | null;
+  started: Promise<void>;
+  closed: Promise<void> | undefined;
 }
 
 /** A hook that returned a promise which has not settled. */
 interface Running {
   readonly entry: Registered;
   readonly hook: HookName;
-  readonly peer: LivePeer | undefined;
+  readonly peer: LivePeer;
   over: boolean;
 }
 
@@ -77,9 +80,20 @@ export class PluginHost {
   #plugins: readonly Registered[] = [];
   readonly #deadlines: Deadlines<Running>;
   readonly #starting = new Set<Promise<unknown>>();
+  readonly #context: NetworkContext;
+  #calling = false;
+  /** What came up while hooks were being called. */
+  readonly #next = new Fifo<() => void>();
 
   constructor(options: PluginHostOptions) {
     this.#options = options;
+    this.#context = Object.freeze({
+      network: options.network,
+      deliver: (message: Message, origin: PeerId, via?: Peer) => {
+        if (via === undefined) throw new TypeError("via is needed outside a peer's context");
+        this.deliver(message, origin, via);
+      },
+    });
     this.#deadlines = new Deadlines(options.runtime, options.limits.hookTimeoutMs, (running) =>
       this.#late(running, options.limits.hookTimeoutMs),
     );
@@ -117,9 +131,12 @@ export class PluginHost {
       faultsInARow: 0,
       inFlight: 0,
       lastFault: null,
+      started: Promise.resolve(),
+      closed: undefined,
     };
     this.#plugins = [...this.#plugins, entry];
     const starting = this.#start(entry);
+    entry.started = starting;
     this.#starting.add(starting);
     const done = (): void => {
       this.#starting.delete(starting);
@@ -128,9 +145,11 @@ export class PluginHost {
     return starting;
   }
 
+  /** Closes one plugin, after its startup if that is still under way. */
   async unregister(plugin: AnyPlugin): Promise<void> {
     const entry = this.#plugins.find((candidate) => candidate.plugin === plugin);
     if (entry === undefined) throw new TypeError("plugin is not registered with this network");
+    if (entry.status === "starting") await Promise.allSettled([entry.started]);
     await this.#close(entry);
     this.#plugins = this.#plugins.filter((candidate) => candidate !== entry);
   }
@@ -143,23 +162,21 @@ export class PluginHost {
   }
 
   nodeAdded(peer: LivePeer): void {
-    for (const entry of this.#plugins) {
-      if (entry.status === "active")
-        this.#call(entry, "nodeAdded", this.#peerContext(entry, peer), peer);
-    }
+    this.#inTurn(() => {
+      const context = this.#edge(peer);
+      for (const entry of this.#plugins) this.#call(entry, "nodeAdded", context, peer);
+    });
   }
 
   nodeDeleted(peer: LivePeer, reason: NetworkError): void {
-    for (const entry of this.#plugins) {
-      if (entry.status === "active") {
-        this.#call(entry, "nodeDeleted", { ...this.#peerContext(entry, peer), reason }, peer);
-      }
-    }
+    this.#inTurn(() => {
+      const context = { ...this.#edge(peer), reason };
+      for (const entry of this.#plugins) this.#call(entry, "nodeDeleted", context, peer);
+    });
   }
 
   newMessage(peer: LivePeer, message: InboundMessage): void {
-    const context = new Inbound(this.#options.network, this, peer, message);
-    for (const entry of this.#plugins) this.#offer(entry, context, peer);
+    this.#offerAll(new Inbound(this.#options.network, this, peer, message), peer, true);
   }
 
   /** The first plugin that takes `message` on; a plugin that throws is passed over. */
@@ -168,7 +185,9 @@ export class PluginHost {
       if (entry.status !== "active" || entry.hooks.disseminate === undefined) continue;
       try {
         const delivery = entry.hooks.disseminate(message);
-        if (delivery !== undefined) return delivery;
+        if (delivery === undefined) continue;
+        if (typeof delivery?.report === "function") return delivery;
+        throw new TypeError("disseminate must return a Delivery or undefined");
       } catch (error) {
         this.#fault(entry, "disseminate", error);
       }
@@ -176,8 +195,8 @@ export class PluginHost {
     return undefined;
   }
 
-  /** What one plugin received for the others: all see it but those that disseminate, and `from`. */
-  deliver(message: Message, origin: PeerId, via: Peer, from?: AnyPlugin): void {
+  /** What one plugin received for the others: all see it but those that disseminate. */
+  deliver(message: Message, origin: PeerId, via: Peer): void {
     const inbound =
       message instanceof InboundMessage && message.sender.equals(origin)
         ? message
@@ -190,10 +209,37 @@ export class PluginHost {
     const context = new Inbound(this.#options.network, this, peer, inbound, (reply) =>
       this.#options.replyTo(origin, via, reply, inbound),
     );
-    for (const entry of this.#plugins) {
-      if (entry.hooks.disseminate === undefined && entry.plugin !== from)
-        this.#offer(entry, context, peer);
+    this.#inTurn(() => this.#offerAll(context, peer, false));
+  }
+
+  /** Now, or when the hooks being called now have returned. */
+  #inTurn(turn: () => void): void {
+    if (this.#calling) {
+      this.#next.push(turn);
+      return;
     }
+    this.#calling = true;
+    try {
+      for (let now: (() => void) | undefined = turn; now !== undefined; now = this.#next.shift()) {
+        now();
+      }
+    } finally {
+      this.#calling = false;
+    }
+  }
+
+  #offerAll(context: Inbound, peer: LivePeer, all: boolean): void {
+    const nested = this.#calling;
+    this.#calling = true;
+    try {
+      for (const entry of this.#plugins) {
+        if (all || entry.hooks.disseminate === undefined) this.#offer(entry, context, peer);
+      }
+    } finally {
+      this.#calling = nested;
+    }
+    const next = nested ? undefined : this.#next.shift();
+    if (next !== undefined) this.#inTurn(next);
   }
 
   #offer(entry: Registered, context: Inbound, peer: LivePeer): void {
@@ -204,7 +250,7 @@ export class PluginHost {
       if (result === undefined || !isThenable(result)) entry.faultsInARow = 0;
       else this.#track(entry, "newMessage", result, peer);
     } catch (error) {
-      this.#fault(entry, "newMessage", error);
+      this.#fault(entry, "newMessage", error, peer);
     }
   }
 
@@ -215,12 +261,13 @@ export class PluginHost {
     peer: LivePeer,
   ): void {
     const hook = entry.hooks[name];
-    if (hook === undefined) return;
+    if (hook === undefined || entry.status !== "active") return;
     try {
       const result = hook(context);
       if (isThenable(result)) this.#track(entry, name, result, peer);
+      else entry.faultsInARow = 0;
     } catch (error) {
-      this.#fault(entry, name, error);
+      this.#fault(entry, name, error, peer);
     }
   }
 
@@ -229,13 +276,14 @@ export class PluginHost {
     this.#deadlines.add(running);
     entry.inFlight++;
     if (++peer.inFlight >= this.#options.limits.maxInFlight) peer.stream.hold();
-    result.then(
+    // Through a promise of our own: a plugin's thenable may throw, or call back twice.
+    Promise.resolve(result).then(
       () => {
         if (!this.#over(running)) return;
         entry.faultsInARow = 0;
       },
       (error: unknown) => {
-        if (this.#over(running)) this.#fault(entry, hook, error);
+        if (this.#over(running)) this.#fault(entry, hook, error, peer);
       },
     );
   }
@@ -247,8 +295,7 @@ export class PluginHost {
     this.#deadlines.delete(running);
     running.entry.inFlight--;
     const { peer } = running;
-    if (peer !== undefined && --peer.inFlight < this.#options.limits.maxInFlight)
-      peer.stream.release();
+    if (--peer.inFlight < this.#options.limits.maxInFlight) peer.stream.release();
     return true;
   }
 
@@ -257,14 +304,16 @@ export class PluginHost {
       this.#fault(running.entry, running.hook, new Error(`not done after ${timeoutMs} ms`));
   }
 
-  #fault(entry: Registered, hook: string, thrown: unknown): void {
-    // A body its peer broke is that peer's fault, and has already closed it.
-    if (thrown instanceof NetworkError && thrown.code === "BODY_MALFORMED") return;
+  #fault(entry: Registered, hook: string, thrown: unknown, peer?: LivePeer): void {
+    const { logger, limits } = this.#options;
+    if (isPeersDoing(thrown, peer)) {
+      logger.debug({ plugin: entry.hooks.name, hook, error: thrown }, "a peer failed a hook");
+      return;
+    }
     const error = asError(thrown);
     entry.faults++;
     entry.faultsInARow++;
     entry.lastFault = `${hook}: ${error.message}`;
-    const { logger, limits } = this.#options;
     logger.warn({ plugin: entry.hooks.name, hook, error }, "a plugin's hook failed");
     if (entry.faultsInARow >= limits.maxPluginFaults && entry.status === "active") {
       entry.status = "suspended";
@@ -276,7 +325,7 @@ export class PluginHost {
     const { startup, name } = entry.hooks;
     try {
       if (startup !== undefined) {
-        await this.#within(this.#options.limits.hookTimeoutMs, () => startup(this.#context(entry)));
+        await this.#within(this.#options.limits.hookTimeoutMs, () => startup(this.#context));
       }
     } catch (error) {
       entry.status = "closed";
@@ -287,22 +336,25 @@ export class PluginHost {
         { cause: error },
       );
     }
-    if (entry.status !== "starting") return;
-    entry.status = "active";
-    for (const peer of [...this.#options.peers()]) {
-      this.#call(entry, "nodeAdded", this.#peerContext(entry, peer), peer);
-    }
+    const present = [...this.#options.peers()];
+    this.#inTurn(() => {
+      entry.status = "active";
+      for (const peer of present) this.#call(entry, "nodeAdded", this.#edge(peer), peer);
+    });
   }
 
-  async #close(entry: Registered): Promise<void> {
+  #close(entry: Registered): Promise<void> {
+    entry.closed ??= this.#callClose(entry);
+    return entry.closed;
+  }
+
+  async #callClose(entry: Registered): Promise<void> {
     const { close } = entry.hooks;
     if (entry.status === "closed") return;
     entry.status = "closed";
     if (close === undefined) return;
     try {
-      await this.#within(this.#options.limits.closeHookTimeoutMs, () =>
-        close(this.#context(entry)),
-      );
+      await this.#within(this.#options.limits.closeHookTimeoutMs, () => close(this.#context));
     } catch (error) {
       this.#fault(entry, "close", error);
     }
@@ -321,24 +373,11 @@ export class PluginHost {
     }
   }
 
-  #context(entry: Registered): NetworkContext {
-    return {
-      network: this.#options.network,
-      deliver: (message, origin, via) => {
-        if (via === undefined)
-          throw new TypeError(
-            `plugin ${entry.hooks.name}: via is needed outside a message's context`,
-          );
-        this.deliver(message, origin, via, entry.plugin);
-      },
-    };
-  }
-
-  #peerContext(entry: Registered, peer: LivePeer): PeerContext {
+  #edge(peer: LivePeer): PeerContext {
     return {
       network: this.#options.network,
       peer,
-      deliver: (message, origin, via = peer) => this.deliver(message, origin, via, entry.plugin),
+      deliver: (message, origin, via = peer) => this.deliver(message, origin, via),
     };
   }
 }
@@ -373,6 +412,12 @@ class Inbound implements MessageContext {
   get deliver(): (message: Message, origin: PeerId, via?: Peer) => void {
     return (message, origin, via = this.peer) => this.#host.deliver(message, origin, via);
   }
+}
+
+/** What a peer can bring about at will must not get a plugin suspended: its broken bodies, its leaving, its silence. */
+function isPeersDoing(thrown: unknown, peer: LivePeer | undefined): boolean {
+  if (thrown instanceof ProtocolError || thrown instanceof StreamError) return true;
+  return thrown !== undefined && thrown === peer?.lastError;
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -4,6 +4,8 @@
  * Nothing here grows without a bound: the inbox says when to pause its source.
  */
 
+const ignore = (): void => {};
+
 export interface Deferred<T> {
   readonly promise: Promise<T>;
   resolve(value: T): void;
@@ -18,7 +20,7 @@ export function deferred<T>(): Deferred<T> {
     resolve = ok;
     reject = fail;
   });
-  promise.catch(() => {});
+  promise.catch(ignore);
   return { promise, resolve, reject };
 }
 

@@ -41,36 +41,67 @@ export const systemRuntime: Runtime = {
   },
 };
 
-/** A signal that fires at a deadline or when its parent does, with the reason given for each. */
-export interface Deadline {
-  readonly signal: AbortSignal;
-  /** Drops the timer and the listener on the parent. Idempotent; call it when the wait is over. */
-  clear(): void;
-}
+/** The end of a wait: a time, or a parent signal, whichever is first. */
+export class Deadline {
+  readonly #parent: AbortSignal | undefined;
+  readonly #timer: Timer;
+  readonly #late: () => Error;
+  readonly #passed: ((reason: unknown) => void) | undefined;
+  #reason: unknown;
+  #over = false;
+  #controller: AbortController | undefined;
 
-/** `timeout(runtime, 5_000, () => error, signal)`: the only way a wait gets its deadline. */
-export function deadline(
-  runtime: Runtime,
-  timeoutMs: number,
-  late: () => Error,
-  parent?: AbortSignal,
-): Deadline {
-  const controller = new AbortController();
-  const onParent = (): void => {
-    clear();
-    controller.abort(parent?.reason);
-  };
-  const timer = runtime.setTimer(() => {
-    clear();
-    controller.abort(late());
-  }, timeoutMs);
-  function clear(): void {
-    timer.cancel();
-    parent?.removeEventListener("abort", onParent);
+  /** `late` makes the reason when time runs out; `passed` is told of either end, once, unless `clear` came first. */
+  constructor(
+    runtime: Runtime,
+    timeoutMs: number,
+    late: () => Error,
+    parent?: AbortSignal,
+    passed?: (reason: unknown) => void,
+  ) {
+    this.#late = late;
+    this.#parent = parent;
+    this.#passed = passed;
+    this.#timer = runtime.setTimer(this.#onTime, timeoutMs);
+    if (parent?.aborted) this.#onParent();
+    else parent?.addEventListener("abort", this.#onParent, { once: true });
   }
-  if (parent?.aborted) onParent();
-  else parent?.addEventListener("abort", onParent, { once: true });
-  return { signal: controller.signal, clear };
+
+  /** Whether the wait was ended; then `reason` says by what. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  get reason(): unknown {
+    return this.#reason;
+  }
+
+  /** Made on first use: most waits end well and nobody asks. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#over) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  /** Drops the timer and the listener on the parent. Idempotent; call it when the wait is over. */
+  clear(): void {
+    this.#timer.cancel();
+    this.#parent?.removeEventListener("abort", this.#onParent);
+  }
+
+  readonly #onTime = (): void => this.#end(this.#late());
+  readonly #onParent = (): void => this.#end(this.#parent?.reason);
+
+  #end(reason: unknown): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#reason = reason;
+    this.clear();
+    this.#controller?.abort(reason);
+    this.#passed?.(reason);
+  }
 }
 
 /** Uniform integer in `[0, below)`, unbiased by rejection. `RangeError` unless `below` is whole and in 1..2^32. */

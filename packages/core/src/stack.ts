@@ -8,9 +8,9 @@
 import { makeRoute, type Route, type Section, sectionKey, shownRoute } from "./address.ts";
 import { equal } from "./bytes.ts";
 import { type Connection, type Listener, type Side, Wire } from "./connection.ts";
-import { asNetworkError, networkError } from "./errors.ts";
+import { asError, asNetworkError, networkError } from "./errors.ts";
 import type { Identity } from "./identity.ts";
-import { deadline, type Runtime } from "./runtime.ts";
+import { Deadline, type Runtime } from "./runtime.ts";
 import { composeSessions, SealedConnection } from "./session.ts";
 import type { Session, Transform } from "./transform.ts";
 import type { Transport } from "./transport.ts";
@@ -104,7 +104,7 @@ export class Stack {
     if (section === undefined) throw new TypeError("route has no sections");
     this.expectedKey(route);
     const address = shownRoute(route);
-    const connecting = deadline(
+    const limit = new Deadline(
       options.runtime,
       options.dialTimeoutMs,
       () =>
@@ -119,23 +119,21 @@ export class Stack {
     );
     let connection: Connection;
     try {
-      connecting.signal.throwIfAborted();
-      connection = await this.transport.dial(section, { signal: connecting.signal });
+      limit.signal.throwIfAborted();
+      connection = await this.transport.dial(section, { signal: limit.signal });
     } catch (error) {
-      if (connecting.signal.aborted) throw connecting.signal.reason;
-      throw asNetworkError(error, "DIAL_REFUSED", `cannot connect to ${section.text}`, {
-        address,
-      });
+      if (limit.over) throw limit.reason;
+      throw asNetworkError(error, "DIAL_REFUSED", `cannot connect to ${section.text}`, { address });
     } finally {
-      connecting.clear();
+      limit.clear();
     }
     options.connected?.();
     return this.#shake(connection, "dialer", options, route, options.signal);
   }
 
   /** The listener's half: shakes hands on an accepted connection; on any failure the connection is aborted. */
-  accept(connection: Connection, options: StackOptions, signal?: AbortSignal): Promise<Link> {
-    return this.#shake(connection, "listener", options, undefined, signal);
+  accept(connection: Connection, options: StackOptions): Promise<Link> {
+    return this.#shake(connection, "listener", options, undefined, undefined);
   }
 
   /** Listens on the transport section alone; what arrives goes to `accept` above. */
@@ -175,7 +173,7 @@ export class Stack {
     signal: AbortSignal | undefined,
   ): Promise<Link> {
     const address = route === undefined ? connection.remote.text : shownRoute(route);
-    const limit = deadline(
+    const limit = new Deadline(
       options.runtime,
       options.handshakeTimeoutMs,
       () =>
@@ -185,13 +183,11 @@ export class Stack {
           { address },
         ),
       signal,
+      (reason) => connection.abort(asError(reason)),
     );
-    const cut = (): void => connection.abort(limit.signal.reason);
-    if (limit.signal.aborted) cut();
-    else limit.signal.addEventListener("abort", cut, { once: true });
     try {
       let session: Session = NO_TRANSFORM;
-      let opened: Uint8Array[] = [];
+      const opened: Uint8Array[] = [];
       let pipe: Connection | SealedConnection = connection;
       for (const [index, transform] of this.transforms.entries()) {
         const wire = new Wire(pipe);
@@ -201,7 +197,9 @@ export class Stack {
           identity: options.identity,
           chain: this.chain,
           networkId: options.networkId,
-          signal: limit.signal,
+          get signal() {
+            return limit.signal;
+          },
           ...(section === undefined ? {} : { section }),
         });
         const expected = section === undefined ? undefined : expectedOf(transform, section);
@@ -219,10 +217,12 @@ export class Stack {
           pipe = new SealedConnection(pipe, next, [], wire.rest());
         } else {
           const behind = pipe instanceof SealedConnection ? pipe.leftover() : [];
-          opened = [wire.rest(), ...behind].flatMap((chunk) => next.open(chunk));
+          for (const chunk of [wire.rest(), ...behind]) {
+            if (chunk.length > 0) opened.push(...next.open(chunk));
+          }
         }
       }
-      limit.signal.throwIfAborted();
+      if (limit.over) throw limit.reason;
       return {
         connection,
         session,
@@ -231,16 +231,15 @@ export class Stack {
         address: route === undefined ? this.#seenFrom(connection) : address,
       };
     } catch (error) {
-      const reason = limit.signal.aborted
-        ? limit.signal.reason
+      const reason: unknown = limit.over
+        ? limit.reason
         : asNetworkError(error, "HANDSHAKE_FAILED", `handshake with ${address} failed`, {
             address,
           });
-      connection.abort(reason);
+      connection.abort(asError(reason));
       throw reason;
     } finally {
       limit.clear();
-      limit.signal.removeEventListener("abort", cut);
     }
   }
 }

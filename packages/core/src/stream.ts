@@ -90,7 +90,7 @@ export class Stream {
   }
 
   get bytesOut(): number {
-    return this.#outbox.bytesSealed;
+    return this.#outbox.bytesOut;
   }
 
   /** Settles when nothing of the stream is left: no socket, no timer. Never rejects. */
@@ -241,7 +241,7 @@ export class Stream {
   }
 
   async #windDown(reason: NetworkError, goodbye: Goodbye | undefined): Promise<void> {
-    const { connection, session } = this.#link;
+    const { connection } = this.#link;
     const timer = this.#options.runtime.setTimer(
       () => this.#cut(reason),
       this.#options.limits.closeTimeoutMs,
@@ -249,14 +249,13 @@ export class Stream {
     try {
       if (goodbye !== undefined) {
         this.send(LANES.bulk, OPCODES.disconnect, 0, 0, [encodeGoodbye(goodbye)]);
-        await this.#outbox.flushed();
+        await this.#outbox.finish();
       }
     } catch {
       // The queue is full: the goodbye is lost, the end of the connection still tells.
     }
     this.#outbox.close(reason);
-    const last = session.end?.();
-    if (last !== undefined && last.length > 0) connection.write(last);
+    this.#outbox.sayGoodbye();
     await connection.end();
     await this.#readingDone.promise;
     timer.cancel();

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { deadline, type Runtime, randomInteger, systemRuntime } from "../src/runtime.ts";
+import { Deadline, type Runtime, randomInteger, systemRuntime } from "../src/runtime.ts";
 
 describe("systemRuntime", () => {
   beforeEach(() => {
@@ -108,7 +108,7 @@ describe("randomInteger", () => {
   );
 });
 
-describe("deadline", () => {
+describe("Deadline", () => {
   /** A runtime whose only timer is fired by hand. */
   function byHand(): { runtime: Runtime; fire: () => void; timers: () => number } {
     const pending = new Set<() => void>();
@@ -132,7 +132,7 @@ describe("deadline", () => {
     const { runtime, fire, timers } = byHand();
     const parent = new AbortController();
     const remove = vi.spyOn(parent.signal, "removeEventListener");
-    const { signal } = deadline(runtime, 5, () => late, parent.signal);
+    const { signal } = new Deadline(runtime, 5, () => late, parent.signal);
     expect(signal.aborted).toBe(false);
     fire();
     expect(signal.reason).toBe(late);
@@ -146,7 +146,7 @@ describe("deadline", () => {
     const { runtime, fire, timers } = byHand();
     const parent = new AbortController();
     const reason = new Error("parent");
-    const { signal } = deadline(runtime, 5, () => late, parent.signal);
+    const { signal } = new Deadline(runtime, 5, () => late, parent.signal);
     parent.abort(reason);
     expect(signal.reason).toBe(reason);
     expect(timers()).toBe(0);
@@ -157,7 +157,7 @@ describe("deadline", () => {
   it("is over at once when the parent already is", () => {
     const { runtime, timers } = byHand();
     const reason = new Error("before");
-    const { signal } = deadline(runtime, 5, () => late, AbortSignal.abort(reason));
+    const { signal } = new Deadline(runtime, 5, () => late, AbortSignal.abort(reason));
     expect(signal.reason).toBe(reason);
     expect(timers()).toBe(0);
   });
@@ -165,9 +165,10 @@ describe("deadline", () => {
   it("never fires after clear, which may be repeated", () => {
     const { runtime, fire, timers } = byHand();
     const parent = new AbortController();
-    const { signal, clear } = deadline(runtime, 5, () => late, parent.signal);
-    clear();
-    clear();
+    const deadline = new Deadline(runtime, 5, () => late, parent.signal);
+    const { signal } = deadline;
+    deadline.clear();
+    deadline.clear();
     expect(timers()).toBe(0);
     fire();
     parent.abort();
@@ -176,14 +177,27 @@ describe("deadline", () => {
 
   it("needs no parent", () => {
     const { runtime, fire } = byHand();
-    const { signal } = deadline(runtime, 5, () => late);
+    const { signal } = new Deadline(runtime, 5, () => late);
     fire();
     expect(signal.reason).toBe(late);
   });
 
+  it("tells whoever asked, once, and makes the signal late if need be", () => {
+    const { runtime, fire } = byHand();
+    const passed = vi.fn();
+    const deadline = new Deadline(runtime, 5, () => late, undefined, passed);
+    expect(deadline.over).toBe(false);
+    fire();
+    fire();
+    expect(passed).toHaveBeenCalledExactlyOnceWith(late);
+    expect(deadline.over).toBe(true);
+    expect(deadline.reason).toBe(late);
+    expect(deadline.signal.reason).toBe(late);
+  });
+
   it("passes its time on", () => {
     const setTimer = vi.fn(() => ({ cancel: () => {} }));
-    deadline({ ...systemRuntime, setTimer }, 1_234, () => late).clear();
+    new Deadline({ ...systemRuntime, setTimer }, 1_234, () => late).clear();
     expect(setTimer).toHaveBeenCalledWith(expect.any(Function), 1_234);
   });
 });

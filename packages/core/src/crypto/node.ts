@@ -39,6 +39,7 @@ type Curve = "Ed25519" | "X25519";
 
 const HASHES = { SHA256: "sha256", SHA512: "sha512", BLAKE2s: "blake2s256", BLAKE2b: "blake2b512" };
 const HASH_BYTES = { SHA256: 32, SHA512: 64, BLAKE2s: 32, BLAKE2b: 64 };
+const BLOCK_BYTES = { SHA256: 64, SHA512: 128, BLAKE2s: 64, BLAKE2b: 128 };
 const CIPHERS = { AESGCM: "aes-256-gcm", ChaChaPoly: "chacha20-poly1305" } as const;
 
 /** Below this many bytes the TypeScript checksum wins over the call into zlib. */
@@ -119,20 +120,53 @@ function keyAgreement(secret?: Uint8Array): KeyAgreement {
   };
 }
 
+/** Short inputs are joined here for the one-shot hash, which makes no native object for the collector to find. */
+const joined = new Uint8Array(4_096);
+
+/** Copies the pieces to `at`; their end, or `undefined` when they do not fit. */
+function join(pieces: readonly Uint8Array[], at: number): number | undefined {
+  let end = at;
+  for (const piece of pieces) {
+    if (end + piece.length > joined.length) return undefined;
+    joined.set(piece, end);
+    end += piece.length;
+  }
+  return end;
+}
+
 function hash(name: HashName, ...pieces: readonly Uint8Array[]): Uint8Array {
   const only = pieces[0];
   if (pieces.length === 1 && only !== undefined)
     return plain(oneShotHash(HASHES[name], only, "buffer"));
+  const end = join(pieces, 0);
+  if (end !== undefined) return plain(oneShotHash(HASHES[name], joined.subarray(0, end), "buffer"));
   const digest = createHash(HASHES[name]);
   for (const piece of pieces) digest.update(piece);
   return plain(digest.digest());
 }
 
+/** HMAC (RFC 2104): the two hashes written out for short messages, OpenSSL's own for long ones. */
 function hmac(name: HashName, key: Uint8Array, ...pieces: readonly Uint8Array[]): Uint8Array {
-  const digest = createHmac(HASHES[name], key);
-  for (const piece of pieces) digest.update(piece);
-  return plain(digest.digest());
+  const block = BLOCK_BYTES[name];
+  const end = key.length > block ? undefined : join(pieces, block);
+  if (end === undefined) {
+    const digest = createHmac(HASHES[name], key);
+    for (const piece of pieces) digest.update(piece);
+    return plain(digest.digest());
+  }
+  pad(key, block, 0x36);
+  const inner = oneShotHash(HASHES[name], joined.subarray(0, end), "buffer");
+  pad(key, block, 0x5c);
+  joined.set(inner, block);
+  return plain(oneShotHash(HASHES[name], joined.subarray(0, block + inner.length), "buffer"));
 }
+
+function pad(key: Uint8Array, block: number, mask: number): void {
+  for (let i = 0; i < block; i++) joined[i] = (key[i] ?? 0) ^ mask;
+}
+
+/** The block numbers of HKDF, made once. */
+const COUNTS = Array.from({ length: 255 }, (_, i) => Uint8Array.of(i + 1));
 
 /** By hand, since `hkdfSync` is slower for the short outputs of a handshake and caps `info` at 1 KiB. */
 function hkdf(
@@ -147,7 +181,7 @@ function hkdf(
   const output = new Uint8Array(length);
   let block: Uint8Array = EMPTY;
   for (let at = 0, count = 1; at < length; at += block.length, count++) {
-    block = hmac(name, extracted, block, info, Uint8Array.of(count));
+    block = hmac(name, extracted, block, info, COUNTS[count - 1] as Uint8Array);
     output.set(block.length > length - at ? block.subarray(0, length - at) : block, at);
   }
   return output;
