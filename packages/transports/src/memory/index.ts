@@ -81,7 +81,10 @@ export function memory(options: MemoryOptions = {}): Transport {
       const name = nameOf(to);
       signal.throwIfAborted();
       const [there, back] = [newLink(), newLink()];
-      if (!there.instant) await wait(runtime, there.delay() + back.delay(), signal);
+      // At least one turn, so that a signal that fires right after the call is still heard.
+      if (there.instant) await undefined;
+      else await wait(runtime, there.delay() + back.delay(), signal);
+      signal.throwIfAborted();
       const accept = hub.find(name);
       if (accept === undefined) {
         throw networkError(

@@ -3,7 +3,7 @@
  */
 
 import type { Socket } from "node:net";
-import type { Connection, Section } from "@testudo/core";
+import { type Connection, EMPTY, type Section } from "@testudo/core";
 import { DuplexPipe } from "../node-stream/duplex-pipe.ts";
 
 /**
@@ -34,5 +34,22 @@ export class SocketConnection extends DuplexPipe implements Connection {
     const ended = socket.writableEnded && socket.writableLength === 0;
     if (ended || socket.destroyed || socket.remoteFamily === undefined) socket.destroy();
     else socket.resetAndDestroy();
+  }
+
+  /**
+   * On Linux, libuv takes a reset behind unread bytes for an end, but the socket still knows: the next
+   * write fails, even one of no bytes, which sends nothing. Once our own direction has ended there is no way to ask.
+   */
+  protected override confirmEnd(confirmed: () => void): void {
+    const socket = this.#socket;
+    if (socket.writableEnded) {
+      confirmed();
+    } else if (socket.writableLength > 0) {
+      setImmediate(confirmed);
+    } else {
+      socket.write(EMPTY, (error) => {
+        if (!error) confirmed();
+      });
+    }
   }
 }

@@ -4,11 +4,19 @@
  *     const network = new Network({ stacks: [[net(), noauth()]] });
  *     await network.listen("net:127.0.0.1:8008~noauth");
  *
- * Section `noauth`, without arguments. A session of it passes bytes through untouched and uncopied, so what
- * was sealed must not change until it is written. An end cannot be told from a cut.
+ * Section `noauth`, without arguments. A session of it passes bytes through as they are, copied once, since
+ * whoever seals may use its buffers again while a socket still holds what was sealed. It has no goodbye: an
+ * end cannot be told from a cut.
  */
 
-import { networkError, type Section, type Session, section, type Transform } from "@testudo/core";
+import {
+  concat,
+  networkError,
+  type Section,
+  type Session,
+  section,
+  type Transform,
+} from "@testudo/core";
 
 const SECTION: Section = /* @__PURE__ */ section("noauth");
 
@@ -16,7 +24,7 @@ const SECTION: Section = /* @__PURE__ */ section("noauth");
 const SESSION: Session = /* @__PURE__ */ Object.freeze({
   remoteKey: undefined,
   boxBytes: Number.POSITIVE_INFINITY,
-  seal: (plain: readonly Uint8Array[]): Uint8Array[] => [...plain],
+  seal: (plain: readonly Uint8Array[]): Uint8Array[] => [concat(...plain)],
   open: (chunk: Uint8Array): Uint8Array[] => [chunk],
   ended: true,
 });

@@ -26,7 +26,7 @@ export class DuplexPipe implements BytePipe {
     this.#label = label;
     duplex.on("data", (chunk: Uint8Array) => this.#inbox.push(chunk));
     duplex.on("drain", () => this.#onDrain());
-    duplex.on("end", () => this.#onEnd());
+    duplex.on("end", () => this.confirmEnd(() => this.#onEnd()));
     duplex.on("error", (error: Error) => this.#settle(this.#cutShort(error)));
     duplex.on("close", () => this.#settle(this.#cutShort()));
   }
@@ -104,6 +104,11 @@ export class DuplexPipe implements BytePipe {
     const drained = this.#drained;
     this.#drained = undefined;
     drained?.resolve();
+  }
+
+  /** Calls `confirmed` once it is sure that the other side ended; not at all when it was cut, which is an error event. */
+  protected confirmEnd(confirmed: () => void): void {
+    confirmed();
   }
 
   #onEnd(): void {

@@ -1,0 +1,55 @@
+/** Every transport under the one suite: over IPv4 and IPv6, and in memory over a good and a bad line. */
+
+import { networkInterfaces } from "node:os";
+import { type Section, section } from "@testudo/core";
+import { MemoryHub, type MemoryOptions, memory } from "@testudo/transports/memory";
+import { net } from "@testudo/transports/net";
+import { type TransportFixture, transportConformance } from "./transport.ts";
+
+const hasIpv6 = Object.values(networkInterfaces()).some((infos) =>
+  infos?.some((info) => info.address === "::1"),
+);
+
+function overTcp(host: string): TransportFixture {
+  const transport = net();
+  const at = (port: string): Section => section("net", ...host.split(":"), port);
+  return {
+    transport,
+    listenAt: () => at("0"),
+    async refusedAt() {
+      // A port that was free a moment ago.
+      const listener = await transport.listen?.(at("0"), () => {});
+      await listener?.close();
+      return listener?.section ?? at("1");
+    },
+    malformed: [
+      at("0"),
+      at("65536"),
+      at("-1"),
+      at("1e3"),
+      at(""),
+      section("net"),
+      section("net", host),
+    ],
+  };
+}
+
+function inMemory(options: MemoryOptions = {}): TransportFixture {
+  let names = 0;
+  return {
+    transport: memory({ hub: new MemoryHub(), ...options }),
+    listenAt: () => section("memory", `place-${++names}`),
+    refusedAt: async () => section("memory", "nobody"),
+    malformed: [section("memory"), section("memory", ""), section("memory", "a", "b")],
+  };
+}
+
+transportConformance("net over IPv4", () => overTcp("127.0.0.1"));
+if (hasIpv6) transportConformance("net over IPv6", () => overTcp("::1"));
+transportConformance("memory", () => inMemory());
+transportConformance("memory over a bad line", () =>
+  inMemory({ latencyMs: 2, jitterMs: 2, lossRate: 0.05, seed: 42 }),
+);
+transportConformance("memory over a narrow line", () =>
+  inMemory({ latencyMs: 1, bandwidth: 50_000_000, seed: 7 }),
+);
