@@ -25,6 +25,7 @@ import {
   type NetworkContext,
   type PeerContext,
 } from "./plugin.ts";
+import { networkContext, peerContext, ReceivedContext } from "./plugin-context.ts";
 import { deferred, Fifo } from "./queue.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -87,13 +88,7 @@ export class PluginHost {
 
   constructor(options: PluginHostOptions) {
     this.#options = options;
-    this.#context = Object.freeze({
-      network: options.network,
-      deliver: (message: Message, origin: PeerId, via?: Peer) => {
-        if (via === undefined) throw new TypeError("via is needed outside a peer's context");
-        this.deliver(message, origin, via);
-      },
-    });
+    this.#context = networkContext(options.network, this);
     this.#deadlines = new Deadlines(options.runtime, options.limits.hookTimeoutMs, (running) =>
       this.#late(running, options.limits.hookTimeoutMs),
     );
@@ -163,20 +158,20 @@ export class PluginHost {
 
   nodeAdded(peer: LivePeer): void {
     this.#inTurn(() => {
-      const context = this.#edge(peer);
+      const context = peerContext(this.#options.network, this, peer);
       for (const entry of this.#plugins) this.#call(entry, "nodeAdded", context, peer);
     });
   }
 
   nodeDeleted(peer: LivePeer, reason: NetworkError): void {
     this.#inTurn(() => {
-      const context = { ...this.#edge(peer), reason };
+      const context = peerContext(this.#options.network, this, peer, reason);
       for (const entry of this.#plugins) this.#call(entry, "nodeDeleted", context, peer);
     });
   }
 
   newMessage(peer: LivePeer, message: InboundMessage): void {
-    this.#offerAll(new Inbound(this.#options.network, this, peer, message), peer, true);
+    this.#offerAll(new ReceivedContext(this.#options.network, this, peer, message), peer, true);
   }
 
   /** The first plugin that takes `message` on; a plugin that throws is passed over. */
@@ -206,7 +201,7 @@ export class PluginHost {
             { networkId: this.#options.networkId, malformed: () => {} },
           );
     const peer = via as LivePeer;
-    const context = new Inbound(this.#options.network, this, peer, inbound, (reply) =>
+    const context = new ReceivedContext(this.#options.network, this, peer, inbound, (reply) =>
       this.#options.replyTo(origin, via, reply, inbound),
     );
     this.#inTurn(() => this.#offerAll(context, peer, false));
@@ -228,7 +223,7 @@ export class PluginHost {
     }
   }
 
-  #offerAll(context: Inbound, peer: LivePeer, all: boolean): void {
+  #offerAll(context: MessageContext, peer: LivePeer, all: boolean): void {
     const nested = this.#calling;
     this.#calling = true;
     try {
@@ -242,7 +237,7 @@ export class PluginHost {
     if (next !== undefined) this.#inTurn(next);
   }
 
-  #offer(entry: Registered, context: Inbound, peer: LivePeer): void {
+  #offer(entry: Registered, context: MessageContext, peer: LivePeer): void {
     const hook = entry.hooks.newMessage;
     if (hook === undefined || entry.status !== "active") return;
     try {
@@ -339,7 +334,8 @@ export class PluginHost {
     const present = [...this.#options.peers()];
     this.#inTurn(() => {
       entry.status = "active";
-      for (const peer of present) this.#call(entry, "nodeAdded", this.#edge(peer), peer);
+      for (const peer of present)
+        this.#call(entry, "nodeAdded", peerContext(this.#options.network, this, peer), peer);
     });
   }
 
@@ -371,46 +367,6 @@ export class PluginHost {
     } finally {
       timer.cancel();
     }
-  }
-
-  #edge(peer: LivePeer): PeerContext {
-    return {
-      network: this.#options.network,
-      peer,
-      deliver: (message, origin, via = peer) => this.deliver(message, origin, via),
-    };
-  }
-}
-
-/** The one context all plugins get of one message. A class: one is made per message. */
-class Inbound implements MessageContext {
-  readonly network: Network;
-  readonly peer: Peer;
-  readonly message: InboundMessage;
-  readonly #host: PluginHost;
-  readonly #reply: ((message: Message) => Promise<void>) | undefined;
-
-  constructor(
-    network: Network,
-    host: PluginHost,
-    peer: LivePeer,
-    message: InboundMessage,
-    reply?: (message: Message) => Promise<void>,
-  ) {
-    this.network = network;
-    this.#host = host;
-    this.peer = peer;
-    this.message = message;
-    this.#reply = reply;
-  }
-
-  /** A getter, so that `({ reply }) => …` works without a closure for each message. */
-  get reply(): (message: Message) => Promise<void> {
-    return this.#reply ?? ((message) => (this.peer as LivePeer).reply(message, this.message));
-  }
-
-  get deliver(): (message: Message, origin: PeerId, via?: Peer) => void {
-    return (message, origin, via = this.peer) => this.#host.deliver(message, origin, via);
   }
 }
 
