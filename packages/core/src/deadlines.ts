@@ -20,9 +20,11 @@ export class Deadlines<T> {
     this.#late = late;
   }
 
+  /** An item is in it once: what is added again while it waits keeps its place, and its first end. */
   add(item: T): void {
+    if (this.#due.has(item)) return;
     this.#due.set(item, this.#runtime.now() + this.#lengthMs);
-    this.#timer ??= this.#runtime.setTimer(this.#tick, this.#lengthMs);
+    if (this.#timer === undefined) this.#arm(this.#lengthMs);
   }
 
   /** Leaves the timer armed: cancelling and setting one per item would cost more than the item. */
@@ -37,12 +39,18 @@ export class Deadlines<T> {
     this.#timer = undefined;
   }
 
+  #arm(delayMs: number): void {
+    this.#timer?.cancel();
+    this.#timer = this.#runtime.setTimer(this.#tick, delayMs);
+  }
+
   readonly #tick = (): void => {
     this.#timer = undefined;
     const now = this.#runtime.now();
     for (const [item, due] of this.#due) {
       if (due > now) {
-        this.#timer ??= this.#runtime.setTimer(this.#tick, due - now);
+        // What `late` added has set a timer for its own end, which is later than this one's.
+        this.#arm(due - now);
         return;
       }
       this.#due.delete(item);
