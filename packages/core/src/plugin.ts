@@ -15,8 +15,8 @@ import type { Peer } from "./peer.ts";
 export interface NetworkContext {
   readonly network: Network;
   /**
-   * Hands a message that this plugin received for others to the other plugins, as from `origin`. `via`
-   * is the peer that carried it; default: the peer of this context.
+   * Hands a message that this plugin received for others to all plugins that do not disseminate, as from
+   * `origin`. `via` is the peer that carried it; default: the peer of this context.
    */
   deliver(message: Message, origin: PeerId, via?: Peer): void;
 }
@@ -37,7 +37,7 @@ export interface MessageContext extends PeerContext {
 export interface Plugin {
   /** For people; default: the class's name. */
   readonly name?: string;
-  /** Before anything else; awaited before the network listens or dials. */
+  /** Before anything else. The network's `listen` and `add` wait for it, so it cannot await them. */
   startup?(context: NetworkContext): void | Promise<void>;
   /** Each message of each peer, in the order sent. Not awaited; see `limits.maxInFlight`. */
   newMessage?(context: MessageContext): void | Promise<void>;
@@ -159,10 +159,13 @@ function looksLike(method: string, hook: string): boolean {
   const letters = (text: string): string => text.replace(/[^a-zA-Z]/g, "").toLowerCase();
   const given = letters(method);
   const wanted = letters(hook);
-  if (given === wanted || given === `on${wanted}`) return true;
-  // "closed" or "clone" are ordinary names: short hooks are matched by swapped letters only.
-  if (wanted.length < 8) return swapped(given, wanted);
-  return distance(given, wanted) <= 2;
+  if (given === wanted || given === `on${wanted}` || swapped(given, wanted)) return true;
+  // "closed" and "clone" are ordinary names.
+  if (wanted.length < 7) return false;
+  const edits = distance(given, wanted);
+  // So are "getMessage" and "nextMessage": two edits count only inside the word.
+  const framed = given.slice(0, 3) === wanted.slice(0, 3) && given.at(-1) === wanted.at(-1);
+  return edits === 1 || (edits === 2 && framed);
 }
 
 function swapped(a: string, b: string): boolean {
