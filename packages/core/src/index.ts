@@ -15,6 +15,7 @@ export { Deadlines } from "./deadlines.ts";
 export type { Delivery, DeliveryReport } from "./delivery.ts";
 // Errors, limits, logging, time
 export * from "./errors.ts";
+export type { Goodbye } from "./goodbye.ts";
 export { Identity, PeerId, verify } from "./identity.ts";
 export { defaultLimits, type Limits } from "./limits.ts";
 export { type Logger, silent } from "./logger.ts";

@@ -42,6 +42,12 @@ export interface Peer {
   roundTripMs: number | undefined;
   /** False once it left the route table; it never comes back as this object. */
   readonly connected: boolean;
+  /** Bytes that came from it, as they were on the wire: when this stands still, the peer is silent. */
+  readonly bytesIn: number;
+  /** Bytes accepted for it and waiting for its connection. */
+  readonly queuedBytes: number;
+  /** Whether its reading waits for our own plugins (`limits.maxInFlight`): its silence is ours then. */
+  readonly paused: boolean;
   /** Resolves when handed to the socket and the socket wants more; rejects `StreamError`, never drops in silence. */
   send(message: Message): Promise<void>;
   /**
@@ -55,6 +61,11 @@ export interface Peer {
   ): Promise<R>;
   /** A byte pipe inside this peer's stream, once the other side's handler for `name` took it. */
   openChannel(name: string, options?: { signal?: AbortSignal }): Promise<Channel>;
+  /**
+   * Leaves it politely: what was sent still goes out, then `goodbye` tells it why. Its address stays
+   * wanted, so it may be dialled again; `network.delete(peer)` takes the address back. Idempotent.
+   */
+  close(goodbye: Goodbye): void;
 }
 
 /** What a peer asks of whoever holds it. */
@@ -138,6 +149,18 @@ export class LivePeer implements Peer {
 
   get auth(): unknown {
     return this.stream.auth;
+  }
+
+  get bytesIn(): number {
+    return this.stream.bytesIn;
+  }
+
+  get queuedBytes(): number {
+    return this.stream.queuedBytes;
+  }
+
+  get paused(): boolean {
+    return this.inFlight >= this.#owner.limits.maxInFlight;
   }
 
   get pendingRequests(): number {
