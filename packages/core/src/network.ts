@@ -63,8 +63,8 @@ export class Network implements AsyncDisposable {
     string,
     { peer: Promise<LivePeer>; cancel: AbortController; callers: number }
   >();
-  /** Addresses somebody asked for with `add` and nobody took back with `delete`. */
-  readonly #wanted = new Set<string>();
+  /** Addresses that `add` reached and `delete` did not take back, and the id each led to. */
+  readonly #wanted = new Map<string, string>();
   readonly #counters: Counters = {
     messagesIn: 0,
     messagesOut: 0,
@@ -75,6 +75,8 @@ export class Network implements AsyncDisposable {
   };
   #nonce = 0;
   #closed: Promise<void> | undefined;
+  /** The plugins have said their goodbyes: nothing is sent any more. */
+  #mute = false;
 
   constructor(options: NetworkOptions = {}) {
     this.identity = options.identity ?? Identity.generate();
@@ -132,8 +134,11 @@ export class Network implements AsyncDisposable {
     return this.#connector.addresses;
   }
 
-  /** Addresses given to `add` and not taken back by `delete`: what a redialling plugin keeps up. */
-  get wanted(): ReadonlySet<string> {
+  /**
+   * Addresses that `add` reached and `delete` did not take back, each with the text of the id it led to
+   * last: what a redialling plugin keeps up. A live view.
+   */
+  get wanted(): ReadonlyMap<string, string> {
     return this.#wanted;
   }
 
@@ -176,25 +181,20 @@ export class Network implements AsyncDisposable {
     const present = this.#presentAt(parsed);
     if (present !== undefined) {
       present.writable = true;
-      this.#wanted.add(address);
+      this.#wanted.set(address, present.id.text);
       return present;
     }
     const peer = await this.#dial(parsed, options.signal);
-    this.#wanted.add(address);
+    // Else it was deleted, or left, in the same turn.
+    if (peer.connected) this.#wanted.set(address, peer.id.text);
     return peer;
   }
 
   /** Closes a peer (or stops a dial) and takes its address back: nothing redials it. Resolves when its bytes are wound down. */
   async delete(peer: Peer | PeerId | string): Promise<void> {
     const live = this.#find(peer);
-    if (typeof peer === "string") {
-      this.#wanted.delete(peer);
-      this.#dials
-        .get(peer)
-        ?.cancel.abort(networkError("STREAM_CLOSED", "deleted while dialling", { address: peer }));
-    }
+    this.#takeBack(typeof peer === "string" ? peer : undefined, live?.id.text ?? idOf(peer));
     if (live === undefined) return;
-    this.#wanted.delete(live.address);
     live.close({ code: "STREAM_CLOSED", text: "deleted by the other side" });
     await live.stream.released;
   }
@@ -206,7 +206,7 @@ export class Network implements AsyncDisposable {
    */
   broadcast(message: Message, ...peers: readonly (Peer | PeerId | string)[]): Delivery {
     checkMessage(message, this.limits);
-    this.#checkOpen();
+    this.#checkOpen(this.#mute);
     if (peers.length > 0) return this.#toNamed(message, peers);
     return this.#plugins.disseminate(message) ?? this.#toPeers(message, this.#table.writable());
   }
@@ -214,7 +214,7 @@ export class Network implements AsyncDisposable {
   /** To min(n, writable) distinct writable peers, each set of them equally likely. */
   broadcastRandomly(message: Message, n: number): Delivery {
     checkMessage(message, this.limits);
-    this.#checkOpen();
+    this.#checkOpen(this.#mute);
     if (typeof n !== "number" || Number.isNaN(n)) throw new TypeError("n must be a number");
     return this.#toPeers(message, this.#table.sample(Math.floor(n), this.runtime));
   }
@@ -266,12 +266,12 @@ export class Network implements AsyncDisposable {
     for (const { cancel } of this.#dials.values()) cancel.abort(reason);
     this.#wanted.clear();
     await this.#plugins.close();
+    this.#mute = true;
     await this.#connector.close(reason);
   }
 
-  #checkOpen(): void {
-    if (this.#closed !== undefined)
-      throw networkError("NETWORK_CLOSED", "the network is closed; make a new one");
+  #checkOpen(closed: boolean = this.#closed !== undefined): void {
+    if (closed) throw networkError("NETWORK_CLOSED", "the network is closed; make a new one");
   }
 
   #nextNonce(): number {
@@ -317,6 +317,18 @@ export class Network implements AsyncDisposable {
       if (peer.side === "dialer" && routes.has(peer.address)) return peer;
     }
     return undefined;
+  }
+
+  /** An address, and all that led to this peer, are wanted no more; dials of them stop. */
+  #takeBack(address: string | undefined, id: string): void {
+    const addresses = new Set(address === undefined ? [] : [address]);
+    for (const [wanted, ledTo] of this.#wanted) if (ledTo === id) addresses.add(wanted);
+    for (const each of addresses) {
+      this.#wanted.delete(each);
+      this.#dials
+        .get(each)
+        ?.cancel.abort(networkError("STREAM_CLOSED", "deleted while dialling", { address: each }));
+    }
   }
 
   async #dial(address: Address, signal?: AbortSignal): Promise<LivePeer> {
@@ -379,8 +391,7 @@ export class Network implements AsyncDisposable {
       else if (typeof name === "string" && fromBase64(name)?.length !== 32)
         this.#toAddress(message, name, delivery);
       else {
-        const id =
-          typeof name === "string" ? name : name instanceof PeerId ? name.text : name.id.text;
+        const id = idOf(name);
         const error = networkError(
           "STREAM_CLOSED",
           `peer ${id} is not connected; add its address first`,
@@ -410,6 +421,11 @@ export class Network implements AsyncDisposable {
     );
     delivery.wait(sending);
   }
+}
+
+function idOf(peer: Peer | PeerId | string): string {
+  if (typeof peer === "string") return peer;
+  return peer instanceof PeerId ? peer.text : peer.id.text;
 }
 
 function networkIdOf(given: Uint8Array | string): Uint8Array {
