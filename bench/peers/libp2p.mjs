@@ -3,6 +3,7 @@
  */
 
 import { multiaddr } from "@multiformats/multiaddr";
+import { Uint8ArrayList } from "uint8arraylist";
 import { Deframer, frame, frameHeader } from "../lib/framing.mjs";
 import { createNode } from "../lib/libp2p-node.mjs";
 import { OneRequest } from "../lib/one-request.mjs";
@@ -35,8 +36,7 @@ function receive(stream, onMessage) {
  */
 function send(stream, body) {
   if (body.length < JOIN_BELOW) return stream.send(frame(body));
-  stream.send(frameHeader(body.length));
-  return stream.send(body);
+  return stream.send(new Uint8ArrayList(frameHeader(body.length), body));
 }
 
 /**
