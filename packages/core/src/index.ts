@@ -34,7 +34,7 @@ export {
 } from "./message.ts";
 // The network
 export { type ChannelHandler, Network, type NetworkOptions } from "./network.ts";
-export { APPLICATION_START, OPCODE_BLOCKS, OPCODES } from "./opcode.ts";
+export { APPLICATION_START, isCoreOpcode, MAX_OPCODE, OPCODE_BLOCKS, OPCODES } from "./opcode.ts";
 export type { Peer } from "./peer.ts";
 // Plugins
 export type {
