@@ -9,25 +9,60 @@ import type { Connection } from "./connection.ts";
 import { networkError } from "./errors.ts";
 import type { Limits } from "./limits.ts";
 
-/** One place, from before the handshake until the peer has left. */
-export interface Ticket {
+/** One place, from before the handshake until nothing of the peer's stream is left. */
+export class Ticket {
+  readonly #admission: Seats;
+  /** The remote host, when it is counted. */
+  readonly #host: string | undefined;
+  #cut: ((reason: Error) => void) | undefined;
+  #here = true;
+
+  constructor(admission: Seats, host?: string, cut?: (reason: Error) => void) {
+    this.#admission = admission;
+    this.#host = host;
+    this.#cut = cut;
+  }
+
   /** The handshake is over: it can no longer be cut to make room. */
-  settle(): void;
+  settle(): void {
+    if (this.#cut === undefined) return;
+    this.#cut = undefined;
+    this.#admission.shaken(this);
+  }
+
   /** Gives the place back. Idempotent. */
-  leave(): void;
+  leave(): void {
+    this.settle();
+    if (!this.#here) return;
+    this.#here = false;
+    this.#admission.left(this.#host);
+  }
+
+  /** Gives the place back and cuts the handshake. */
+  evict(reason: Error): void {
+    const cut = this.#cut;
+    this.leave();
+    cut?.(reason);
+  }
 }
 
-interface HalfOpen {
-  readonly host: string;
-  readonly cut: (reason: Error) => void;
+/** What a ticket tells its admission. */
+interface Seats {
+  shaken(ticket: Ticket): void;
+  left(host: string | undefined): void;
 }
+
+/** What all connections from this machine count as: exempt as peers, one host as handshakes. */
+const HERE = "this machine";
 
 export class Admission {
   readonly #limits: Readonly<Limits>;
   #places = 0;
   #halfOpen = 0;
   readonly #perHost = new Map<string, number>();
-  readonly #handshakes = new Map<string, Set<HalfOpen>>();
+  /** Handshakes under way: by host, oldest first, and the host of each. */
+  readonly #handshakes = new Map<string, Set<Ticket>>();
+  readonly #hosts = new Map<Ticket, string>();
 
   constructor(limits: Readonly<Limits>) {
     this.#limits = limits;
@@ -45,82 +80,60 @@ export class Admission {
   dial(): Ticket {
     if (this.#places >= this.#limits.maxPeers) throw this.#full();
     this.#places++;
-    let here = true;
-    return {
-      settle: () => {},
-      leave: () => {
-        if (here) this.#places--;
-        here = false;
-      },
-    };
+    return new Ticket(this.#seats);
   }
 
   /** A place for an arrival. Throws `TOO_MANY_PEERS`; may cut an older half-open one to make room. */
   arrive(connection: Connection, cut: (reason: Error) => void): Ticket {
-    const host = hostOf(connection);
-    const counted = !connection.local;
-    if (counted && (this.#perHost.get(host) ?? 0) >= this.#limits.maxPeersPerAddress) {
-      if (!this.#cutOldest(host)) {
-        throw networkError(
-          "TOO_MANY_PEERS",
-          `${host} already holds limits.maxPeersPerAddress (${this.#limits.maxPeersPerAddress}) places`,
-        );
-      }
+    const { maxPeers, maxPeersPerAddress, maxHandshakes, maxHandshakesPerAddress } = this.#limits;
+    const host = connection.local ? HERE : hostOf(connection);
+    const full = !connection.local && (this.#perHost.get(host) ?? 0) >= maxPeersPerAddress;
+    if (full && !this.#cutOldest(host)) {
+      throw networkError(
+        "TOO_MANY_PEERS",
+        `${host} already holds limits.maxPeersPerAddress (${maxPeersPerAddress}) places`,
+      );
     }
-    if ((this.#handshakes.get(host)?.size ?? 0) >= this.#limits.maxHandshakesPerAddress)
-      this.#cutOldest(host);
-    if (this.#halfOpen >= this.#limits.maxHandshakes) this.#cutOldest(this.#busiest());
-    if (this.#places >= this.#limits.maxPeers && !this.#cutOldest(this.#busiest()))
-      throw this.#full();
-    return this.#seat(host, counted, cut);
+    if ((this.#handshakes.get(host)?.size ?? 0) >= maxHandshakesPerAddress) this.#cutOldest(host);
+    if (this.#halfOpen >= maxHandshakes) this.#cutOldest(this.#busiest());
+    if (this.#places >= maxPeers && !this.#cutOldest(this.#busiest())) throw this.#full();
+    return this.#seat(host, connection.local ? undefined : host, cut);
   }
 
-  #seat(host: string, counted: boolean, cut: (reason: Error) => void): Ticket {
-    let here = true;
-    let shaking = true;
-    const settle = (): void => {
-      if (shaking) this.#unshake(entry);
-      shaking = false;
-    };
-    const leave = (): void => {
-      settle();
-      if (!here) return;
-      here = false;
-      this.#places--;
-      if (counted) this.#count(host, -1);
-    };
-    const entry: HalfOpen = {
-      host,
-      cut: (reason) => {
-        leave();
-        cut(reason);
-      },
-    };
+  #seat(host: string, counted: string | undefined, cut: (reason: Error) => void): Ticket {
+    const ticket = new Ticket(this.#seats, counted, cut);
     this.#places++;
-    if (counted) this.#count(host, 1);
+    if (counted !== undefined) this.#perHost.set(counted, (this.#perHost.get(counted) ?? 0) + 1);
     this.#halfOpen++;
+    this.#hosts.set(ticket, host);
     const shakers = this.#handshakes.get(host) ?? new Set();
-    this.#handshakes.set(host, shakers.add(entry));
-    return { settle, leave };
+    this.#handshakes.set(host, shakers.add(ticket));
+    return ticket;
   }
 
-  #count(host: string, by: number): void {
-    const count = (this.#perHost.get(host) ?? 0) + by;
-    if (count === 0) this.#perHost.delete(host);
-    else this.#perHost.set(host, count);
-  }
-
-  #unshake(entry: HalfOpen): void {
-    const shakers = this.#handshakes.get(entry.host);
-    if (shakers?.delete(entry) !== true) return;
-    this.#halfOpen--;
-    if (shakers.size === 0) this.#handshakes.delete(entry.host);
-  }
+  readonly #seats: Seats = {
+    shaken: (ticket) => {
+      const host = this.#hosts.get(ticket);
+      if (host === undefined) return;
+      this.#hosts.delete(ticket);
+      this.#halfOpen--;
+      const shakers = this.#handshakes.get(host);
+      shakers?.delete(ticket);
+      if (shakers?.size === 0) this.#handshakes.delete(host);
+    },
+    left: (host) => {
+      this.#places--;
+      if (host === undefined) return;
+      const count = (this.#perHost.get(host) ?? 1) - 1;
+      if (count === 0) this.#perHost.delete(host);
+      else this.#perHost.set(host, count);
+    },
+  };
 
   #cutOldest(host: string | undefined): boolean {
     const shakers = host === undefined ? undefined : this.#handshakes.get(host);
     for (const oldest of shakers ?? []) {
-      oldest.cut(
+      oldest.evict(
         networkError("TOO_MANY_PEERS", "too many handshakes at once; the oldest made room"),
       );
       return true;

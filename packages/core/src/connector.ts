@@ -62,8 +62,8 @@ export class Connector {
   readonly #pool = new BufferPool();
   readonly #listeners = new Map<string, Listener>();
   readonly #candidates = new Map<LivePeer, Candidate>();
-  /** Every stream that is not released, admitted or not. */
-  readonly #streams = new Set<Stream>();
+  /** The places of the streams that are not released, admitted or not. */
+  readonly #tickets = new Map<Stream, Ticket>();
   /** Admitted streams not released, by peer id. */
   readonly #lingering = new Map<string, number>();
   /** Confirmed arrivals that let an older stream's last messages come first, by that older peer. */
@@ -169,11 +169,11 @@ export class Connector {
     for (const connection of this.#shaking) connection.abort(reason);
     const listeners = [...this.#listeners.values()];
     this.#listeners.clear();
-    for (const stream of this.#streams)
+    for (const stream of this.#tickets.keys())
       stream.close({ code: reason.code, text: reason.message }, reason);
     for (const waiters of this.#awaiting.values())
       for (const waiter of waiters) waiter.reject(reason);
-    await Promise.all([...this.#streams].map((stream) => stream.released));
+    await Promise.all([...this.#tickets.keys()].map((stream) => stream.released));
     await Promise.all(listeners.map((listener) => listener.close()));
     await Promise.all(this.#arriving);
   }
@@ -184,6 +184,16 @@ export class Connector {
     const successor = this.#successors.get(peer);
     this.#successors.delete(peer);
     if (successor !== undefined && this.#candidates.has(successor)) this.#enter(successor);
+  }
+
+  /** Nothing is left of a peer's stream: its place is free. */
+  released(peer: LivePeer): void {
+    this.#tickets.get(peer.stream)?.leave();
+    this.#tickets.delete(peer.stream);
+    if (!peer.admitted) return;
+    const left = (this.#lingering.get(peer.id.text) ?? 1) - 1;
+    if (left === 0) this.#lingering.delete(peer.id.text);
+    else this.#lingering.set(peer.id.text, left);
   }
 
   #refusal(stack: Stack, listener: Listener, route: Route): Error | undefined {
@@ -279,6 +289,7 @@ export class Connector {
     const handler = {
       frame: (frame: Frame) => this.#firstFrame(peer, frame),
       ended: (reason: NetworkError) => this.#lost(peer, reason),
+      released: () => this.released(peer),
     };
     const stream = new Stream(link, { limits, runtime, pool: this.#pool }, handler);
     const peer = new LivePeer(id, stream, owner);
@@ -290,12 +301,8 @@ export class Connector {
         }),
       limits.handshakeTimeoutMs,
     );
+    this.#tickets.set(stream, ticket);
     this.#candidates.set(peer, { ticket, dial, outcome, timer, fresh: true, answered: false });
-    this.#streams.add(stream);
-    void stream.released.then(() => {
-      this.#streams.delete(stream);
-      ticket.leave();
-    });
     if (this.#closing !== undefined) stream.abort(this.#closing);
     return peer;
   }
@@ -405,21 +412,12 @@ export class Connector {
     peer.stream.handler = peer;
     peer.since = runtime.wallClock();
     table.add(peer);
-    this.#linger(peer);
+    this.#lingering.set(peer.id.text, (this.#lingering.get(peer.id.text) ?? 0) + 1);
+    peer.admitted = true;
     added(peer);
     peer.stream.release();
     candidate.outcome.resolve(peer);
     for (const waiter of this.#awaiting.get(peer.id.text) ?? []) waiter.resolve(peer);
-  }
-
-  #linger(peer: LivePeer): void {
-    const id = peer.id.text;
-    this.#lingering.set(id, (this.#lingering.get(id) ?? 0) + 1);
-    void peer.stream.released.then(() => {
-      const left = (this.#lingering.get(id) ?? 1) - 1;
-      if (left === 0) this.#lingering.delete(id);
-      else this.#lingering.set(id, left);
-    });
   }
 
   /** A candidate's stream ended before it was admitted. */

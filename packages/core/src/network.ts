@@ -113,6 +113,7 @@ export class Network implements AsyncDisposable {
         nextNonce: () => this.#nextNonce(),
         received: (peer, message) => this.#plugins.newMessage(peer, message),
         left: (peer, reason) => this.#left(peer, reason),
+        released: (peer) => this.#connector.released(peer),
         channelHandler: (name) => this.#channelHandlers.get(name),
       },
       added: (peer) => this.#added(peer),

@@ -83,15 +83,19 @@ interface Segment {
   readonly batch: Batch;
 }
 
+export interface OutboxOwner {
+  /** The connection takes nothing more (true), or takes again (false). */
+  congested(now: boolean): void;
+  /** The stream is beyond use. */
+  sealingFailed(error: unknown): void;
+}
+
 export interface OutboxOptions {
   readonly connection: Connection;
   readonly session: Session;
   readonly pool: BufferPool;
   readonly maxBytes: number;
-  /** The connection takes nothing more (true), or takes again (false). */
-  readonly congested: (now: boolean) => void;
-  /** Sealing failed: the stream is beyond use. */
-  readonly failed: (error: unknown) => void;
+  readonly owner: OutboxOwner;
 }
 
 export class Outbox {
@@ -105,6 +109,7 @@ export class Outbox {
   #queued = 0;
   #scheduled = false;
   #congested = false;
+  #watching = false;
   #closed: NetworkError | undefined;
   #idle: Deferred<void> | undefined;
   #finishing = false;
@@ -114,15 +119,6 @@ export class Outbox {
 
   constructor(options: OutboxOptions) {
     this.#options = options;
-    void options.connection.closed.then((error) => {
-      this.close(
-        networkError(
-          "STREAM_CLOSED",
-          "the connection closed",
-          error === undefined ? {} : { cause: error },
-        ),
-      );
-    });
   }
 
   /** Bytes accepted and not yet handed to the connection. */
@@ -283,7 +279,7 @@ export class Outbox {
     } catch (error) {
       for (const batch of batches)
         batch.settle(networkError("STREAM_CLOSED", "sealing failed", { cause: error }));
-      this.#options.failed(error);
+      this.#options.owner.sealingFailed(error);
       return;
     }
     for (const segment of segments) pool.give(segment.buffer);
@@ -295,15 +291,26 @@ export class Outbox {
     this.#handed.push(...batches);
     if (this.#congested) return;
     this.#congested = true;
-    this.#options.congested(true);
+    this.#options.owner.congested(true);
+    this.#watchForEnd();
     // One more turn, so that a connection that drained because it closed has said so by then.
     void this.#options.connection.drain().then(nextTurn).then(this.#onDrain);
+  }
+
+  /** Only a congested connection can end with something of ours in it: until then nobody listens. */
+  #watchForEnd(): void {
+    if (this.#watching) return;
+    this.#watching = true;
+    void this.#options.connection.closed.then((error) => {
+      const details = error === undefined ? {} : { cause: error };
+      this.close(networkError("STREAM_CLOSED", "the connection closed", details));
+    });
   }
 
   readonly #onDrain = (): void => {
     this.#congested = false;
     if (this.#closed !== undefined) return;
-    this.#options.congested(false);
+    this.#options.owner.congested(false);
     const handed = this.#handed;
     this.#handed = [];
     for (const batch of handed) batch.settle("sent");

@@ -43,8 +43,14 @@ export interface PairingActions<C> {
   dead(live: C): void;
 }
 
+interface Live<C> {
+  readonly candidate: C;
+  readonly since: number;
+}
+
+/** What is under way between us and one node; most of the time there is nothing, and no such record. */
 interface Pair<C> {
-  live: { candidate: C; since: number } | undefined;
+  readonly key: string;
   /** Arrivals that were welcomed and not yet confirmed. */
   readonly open: Set<C>;
   /** Arrivals that wait for a dial of ours. */
@@ -57,6 +63,7 @@ interface Pair<C> {
 export class Pairing<C> {
   readonly #own: Uint8Array;
   readonly #actions: PairingActions<C>;
+  readonly #live = new Map<string, Live<C>>();
   readonly #pairs = new Map<string, Pair<C>>();
   #clock = 0;
 
@@ -65,8 +72,8 @@ export class Pairing<C> {
     this.#actions = actions;
   }
 
-  /** Pairs with anything under way or alive: bounded by the streams there are. */
-  get size(): number {
+  /** Nodes with which something is under way; with none, a quiet network holds no record. */
+  get underWay(): number {
     return this.#pairs.size;
   }
 
@@ -96,39 +103,43 @@ export class Pairing<C> {
     if (dial.key === undefined) return;
     const pair = this.#pairs.get(dial.key);
     if (pair === undefined) return;
-    this.#forget(dial.key, dial);
-    if (!this.#mustWait(pair)) {
+    pair.dials.delete(dial);
+    if (!mustWait(pair)) {
       const arrivals = [...pair.arrivals];
       pair.arrivals.clear();
       for (const candidate of arrivals) this.#welcome(pair, candidate);
     }
-    this.#sweep(dial.key);
+    this.#sweep(pair);
   }
 
   /** A listener's handshake proved `id`. */
   arrived(id: PeerId, candidate: C): void {
     const pair = this.#pair(id.text);
-    if (compare(this.#own, id.bytes) < 0 && this.#mustWait(pair)) pair.arrivals.add(candidate);
+    if (compare(this.#own, id.bytes) < 0 && mustWait(pair)) pair.arrivals.add(candidate);
     else this.#welcome(pair, candidate);
   }
 
   /** The listener of our dial is ready. */
   welcomed(dial: Dial<C>, id: PeerId, standing: Standing): void {
-    this.#decide(this.#pair(id.text), dial, id, standing);
+    const pair = this.#pair(id.text);
+    this.#decide(pair, dial, id, standing);
+    this.#sweep(pair);
   }
 
   /** The dialler of an arrival decided for it. */
   confirmed(id: PeerId, candidate: C): void {
     const pair = this.#pair(id.text);
     pair.open.delete(candidate);
-    const previous = pair.live?.candidate;
-    pair.live = { candidate, since: ++this.#clock };
+    const previous = this.#live.get(id.text)?.candidate;
+    this.#live.set(id.text, { candidate, since: ++this.#clock });
     this.#actions.admit(candidate, previous);
     this.#reconsider(pair, id);
+    this.#sweep(pair);
   }
 
   /** A stream with this node ended, alive or not. */
   gone(id: PeerId, candidate: C): void {
+    if (this.#live.get(id.text)?.candidate === candidate) this.#live.delete(id.text);
     const pair = this.#pairs.get(id.text);
     if (pair === undefined) return;
     pair.open.delete(candidate);
@@ -136,18 +147,13 @@ export class Pairing<C> {
     for (const dial of pair.waiting.keys()) {
       if (dial.candidate === candidate) pair.waiting.delete(dial);
     }
-    if (pair.live?.candidate === candidate) pair.live = undefined;
     this.#reconsider(pair, id);
-    this.#sweep(id.text);
+    this.#sweep(pair);
   }
 
   #welcome(pair: Pair<C>, candidate: C): void {
-    const standing =
-      pair.live !== undefined
-        ? STANDING.live
-        : pair.open.size > 0
-          ? STANDING.candidate
-          : STANDING.none;
+    const others = pair.open.size > 0 ? STANDING.candidate : STANDING.none;
+    const standing = this.#live.has(pair.key) ? STANDING.live : others;
     pair.open.add(candidate);
     this.#actions.welcome(candidate, standing);
   }
@@ -155,14 +161,14 @@ export class Pairing<C> {
   #decide(pair: Pair<C>, dial: Dial<C>, id: PeerId, standing: Standing): void {
     const { candidate } = dial;
     if (candidate === undefined) return;
-    const { live } = pair;
+    const live = this.#live.get(pair.key);
     if (live !== undefined) {
       // Alive here since before this dial began, and the other side has nothing: it is a dead link.
       if (live.since > dial.startedAt || standing !== STANDING.none) {
         this.#actions.decline(candidate);
         return;
       }
-      pair.live = undefined;
+      this.#live.delete(pair.key);
       this.#actions.dead(live.candidate);
     } else if (pair.open.size > 0) {
       const smaller = compare(this.#own, id.bytes) < 0;
@@ -175,48 +181,42 @@ export class Pairing<C> {
         return;
       }
     }
-    pair.live = { candidate, since: ++this.#clock };
+    this.#live.set(pair.key, { candidate, since: ++this.#clock });
     this.#actions.confirm(candidate);
     this.#reconsider(pair, id);
   }
 
   /** Dials that waited for an arrival decide again: there is a live stream now, or nothing to wait for. */
   #reconsider(pair: Pair<C>, id: PeerId): void {
-    if (pair.live === undefined && pair.open.size > 0) return;
+    if (!this.#live.has(pair.key) && pair.open.size > 0) return;
     const waiting = [...pair.waiting];
     pair.waiting.clear();
     for (const [dial, standing] of waiting) this.#decide(pair, dial, id, standing);
   }
 
-  #mustWait(pair: Pair<C>): boolean {
-    for (const dial of pair.dials) if (dial.connected) return true;
-    return false;
-  }
-
   #pair(key: string): Pair<C> {
     let pair = this.#pairs.get(key);
     if (pair === undefined) {
-      pair = {
-        live: undefined,
-        open: new Set(),
-        arrivals: new Set(),
-        dials: new Set(),
-        waiting: new Map(),
-      };
+      pair = { key, open: new Set(), arrivals: new Set(), dials: new Set(), waiting: new Map() };
       this.#pairs.set(key, pair);
     }
     return pair;
   }
 
   #forget(key: string, dial: Dial<C>): void {
-    this.#pairs.get(key)?.dials.delete(dial);
-    this.#sweep(key);
+    const pair = this.#pairs.get(key);
+    pair?.dials.delete(dial);
+    if (pair !== undefined) this.#sweep(pair);
   }
 
-  #sweep(key: string): void {
-    const pair = this.#pairs.get(key);
-    if (pair === undefined || pair.live !== undefined) return;
-    if (pair.open.size + pair.arrivals.size + pair.dials.size + pair.waiting.size === 0)
-      this.#pairs.delete(key);
+  #sweep(pair: Pair<C>): void {
+    const { open, arrivals, dials, waiting } = pair;
+    if (open.size + arrivals.size + dials.size + waiting.size > 0) return;
+    if (this.#pairs.get(pair.key) === pair) this.#pairs.delete(pair.key);
   }
+}
+
+function mustWait<C>(pair: Pair<C>): boolean {
+  for (const dial of pair.dials) if (dial.connected) return true;
+  return false;
 }

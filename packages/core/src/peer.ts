@@ -76,6 +76,8 @@ export interface PeerOwner {
   nextNonce(): number;
   received(peer: LivePeer, message: InboundMessage): void;
   left(peer: LivePeer, reason: NetworkError): void;
+  /** Nothing of its stream is left. */
+  released(peer: LivePeer): void;
   channelHandler(
     name: string,
   ): ((channel: Channel, peer: Peer) => void | Promise<void>) | undefined;
@@ -110,12 +112,14 @@ export function flagsOf(message: Message): number {
   return isSigned(message) ? FLAGS.signed : 0;
 }
 
-export class LivePeer implements Peer {
+export class LivePeer implements Peer, MessageOrigin {
   readonly id: PeerId;
   readonly authenticated: boolean;
   writable = false;
   roundTripMs: number | undefined;
   connected = false;
+  /** Whether it ever was in the table. */
+  admitted = false;
   /** `runtime.wallClock()` at admission. */
   since = 0;
   lastError: NetworkError | undefined;
@@ -123,8 +127,8 @@ export class LivePeer implements Peer {
   inFlight = 0;
   readonly stream: Stream;
   readonly #owner: PeerOwner;
-  readonly #origin: MessageOrigin;
-  readonly #pending = new Map<number, Pending>();
+  /** Made with the first request, as what follows is with its first use: most peers of a large network are idle. */
+  #pending: Map<number, Pending> | undefined;
   #requests: Deadlines<Pending> | undefined;
   #channels: ChannelHost | undefined;
 
@@ -133,10 +137,15 @@ export class LivePeer implements Peer {
     this.authenticated = id.proved;
     this.stream = stream;
     this.#owner = owner;
-    this.#origin = {
-      networkId: owner.networkId,
-      malformed: (error) => this.close({ code: "BODY_MALFORMED", text: error.message }),
-    };
+  }
+
+  get networkId(): Uint8Array {
+    return this.#owner.networkId;
+  }
+
+  /** A body broke its type: this peer is at fault. */
+  malformed(error: Error): void {
+    this.close({ code: "BODY_MALFORMED", text: error.message });
   }
 
   get address(): string {
@@ -164,7 +173,7 @@ export class LivePeer implements Peer {
   }
 
   get pendingRequests(): number {
-    return this.#pending.size;
+    return this.#pending?.size ?? 0;
   }
 
   get channels(): number {
@@ -207,6 +216,7 @@ export class LivePeer implements Peer {
   ): Promise<R> {
     const { limits, runtime } = this.#owner;
     signal?.throwIfAborted();
+    this.#pending ??= new Map();
     if (this.#pending.size >= limits.maxPendingRequests) {
       throw networkError(
         "SEND_BUFFER_FULL",
@@ -241,7 +251,7 @@ export class LivePeer implements Peer {
       }
       return value;
     } finally {
-      this.#pending.delete(pending.nonce);
+      this.#pending?.delete(pending.nonce);
       this.#requests?.delete(pending);
       timer?.cancel();
       signal?.removeEventListener("abort", onAbort);
@@ -258,9 +268,9 @@ export class LivePeer implements Peer {
       this.#coreFrame(frame);
       return;
     }
-    const message = new InboundMessage(frame, this.id, this.#origin);
+    const message = new InboundMessage(frame, this.id, this);
     if (message.isReply) {
-      const pending = this.#pending.get(frame.nonce);
+      const pending = this.#pending?.get(frame.nonce);
       if (pending !== undefined) {
         pending.answer.resolve(message);
         return;
@@ -272,11 +282,15 @@ export class LivePeer implements Peer {
   /** The stream is over: everything that waits for this peer fails now, with the reason. */
   ended(reason: NetworkError): void {
     this.lastError = reason;
-    for (const pending of this.#pending.values()) pending.answer.reject(reason);
-    this.#pending.clear();
+    for (const pending of this.#pending?.values() ?? []) pending.answer.reject(reason);
+    this.#pending = undefined;
     this.#requests?.clear();
     this.#channels?.close(reason);
     this.#owner.left(this, reason);
+  }
+
+  released(): void {
+    this.#owner.released(this);
   }
 
   close(goodbye: Goodbye): void {
@@ -299,7 +313,7 @@ export class LivePeer implements Peer {
   #nonceOf(message: Message): number {
     if (isSigned(message)) return message.nonce;
     let nonce = this.#owner.nextNonce();
-    while (this.#pending.has(nonce)) nonce = this.#owner.nextNonce();
+    while (this.#pending?.has(nonce)) nonce = this.#owner.nextNonce();
     return nonce;
   }
 

@@ -62,6 +62,11 @@ export class Fifo<T> {
   }
 }
 
+interface Waiter {
+  resolve(result: IteratorResult<Uint8Array>): void;
+  reject(reason: unknown): void;
+}
+
 /** What an inbox asks of the source that fills it. */
 export interface InboxSource {
   pause(): void;
@@ -78,7 +83,7 @@ export class Inbox implements AsyncIterableIterator<Uint8Array> {
   readonly #source: InboxSource;
   #bytes = 0;
   #paused = false;
-  #waiter: Deferred<IteratorResult<Uint8Array>> | undefined;
+  #waiter: Waiter | undefined;
   #end: { error: Error | undefined } | undefined;
 
   constructor(source: InboxSource, highWaterBytes: number = 256 * 1024) {
@@ -137,8 +142,10 @@ export class Inbox implements AsyncIterableIterator<Uint8Array> {
     if (this.#waiter !== undefined) {
       return Promise.reject(new TypeError("an inbox has one reader at a time"));
     }
-    this.#waiter = deferred();
-    return this.#waiter.promise;
+    // Not `deferred`: its reader awaits it, and one is made for every idle connection.
+    return new Promise((resolve, reject) => {
+      this.#waiter = { resolve, reject };
+    });
   }
 
   [Symbol.asyncIterator](): this {

@@ -14,7 +14,7 @@ import { LANES, type Lane } from "./lane.ts";
 import type { Limits } from "./limits.ts";
 import { SIGNATURE_BYTES } from "./message.ts";
 import { OPCODES } from "./opcode.ts";
-import { type Batch, type BufferPool, Outbox } from "./outbox.ts";
+import { type Batch, type BufferPool, Outbox, type OutboxOwner } from "./outbox.ts";
 import { type Deferred, deferred } from "./queue.ts";
 import type { Runtime, Timer } from "./runtime.ts";
 import type { Link } from "./stack.ts";
@@ -30,9 +30,11 @@ export interface StreamHandler {
   frame(frame: Frame): void;
   /** Exactly once. The stream is over for everybody above; its bytes may still be winding down. */
   ended(reason: NetworkError): void;
+  /** Exactly once, after `ended`: nothing of the stream is left, no socket, no timer. */
+  released(): void;
 }
 
-export class Stream {
+export class Stream implements OutboxOwner {
   readonly side: Side;
   readonly address: string;
   readonly remote: Section;
@@ -51,8 +53,11 @@ export class Stream {
   #reason: NetworkError | undefined;
   #held: Deferred<void> | undefined;
   #stall: Timer | undefined;
-  readonly #readingDone: Deferred<void> = deferred();
-  readonly #released: Deferred<void> = deferred();
+  /** Resolved when the reading loop is over; made when somebody waits for it. */
+  #reading: Deferred<void> | undefined;
+  #readingOver = false;
+  #released: Deferred<void> | undefined;
+  #releasedAlready = false;
 
   constructor(link: Link, options: StreamOptions, handler: StreamHandler) {
     this.side = link.side;
@@ -70,8 +75,7 @@ export class Stream {
       session: link.session,
       pool: options.pool,
       maxBytes: options.limits.maxSendBufferBytes,
-      congested: (now) => this.#watch(now),
-      failed: (error) => this.abort(asNetworkError(error, "STREAM_CLOSED", "sealing failed")),
+      owner: this,
     });
   }
 
@@ -95,6 +99,8 @@ export class Stream {
 
   /** Settles when nothing of the stream is left: no socket, no timer. Never rejects. */
   get released(): Promise<void> {
+    this.#released ??= deferred();
+    if (this.#releasedAlready) this.#released.resolve();
     return this.#released.promise;
   }
 
@@ -148,10 +154,13 @@ export class Stream {
   }
 
   #cut(reason: NetworkError): void {
-    this.#watch(false);
+    this.congested(false);
     this.#outbox.close(reason);
     this.#link.connection.abort(reason);
-    this.#released.resolve();
+    if (this.#releasedAlready) return;
+    this.#releasedAlready = true;
+    this.#released?.resolve();
+    this.handler.released();
   }
 
   async #read(): Promise<void> {
@@ -171,7 +180,8 @@ export class Stream {
       this.#end(reason);
       this.#cut(reason);
     }
-    this.#readingDone.resolve();
+    this.#readingOver = true;
+    this.#reading?.resolve();
   }
 
   /** Opens and delivers one chunk; a promise only when delivery was held. A violation ends the stream, never the loop. */
@@ -257,17 +267,25 @@ export class Stream {
     this.#outbox.close(reason);
     this.#outbox.sayGoodbye();
     await connection.end();
-    await this.#readingDone.promise;
+    if (!this.#readingOver) {
+      this.#reading = deferred();
+      await this.#reading.promise;
+    }
     timer.cancel();
     await connection.close();
     this.#cut(reason);
   }
 
-  /** A peer that takes no byte for too long while some wait is closed: a slow reader costs a bounded queue, not an endless one. */
-  #watch(congested: boolean): void {
+  /** For the outbox: a session that cannot seal any more is beyond use. */
+  sealingFailed(error: unknown): void {
+    this.abort(asNetworkError(error, "STREAM_CLOSED", "sealing failed"));
+  }
+
+  /** For the outbox. A peer that takes no byte for too long while some wait is closed: a slow reader costs a bounded queue, not an endless one. */
+  congested(now: boolean): void {
     this.#stall?.cancel();
     this.#stall = undefined;
-    if (!congested || this.#reason !== undefined) return;
+    if (!now || this.#reason !== undefined) return;
     const { runtime, limits } = this.#options;
     this.#stall = runtime.setTimer(() => {
       this.abort(

@@ -187,46 +187,56 @@ function hkdf(
   return output;
 }
 
-function aead(cipher: CipherName, key: Uint8Array): Aead {
-  checkLength(key, KEY_BYTES, "key");
-  const secret = new Uint8Array(key);
-  const options = { authTagLength: TAG_BYTES };
-  // The GCM name stands for both: the two ciphers have the same methods, the types only spell them apart.
-  const algorithm = CIPHERS[cipher] as "aes-256-gcm";
-  return {
-    seal(nonce, associated, pieces) {
-      checkLength(nonce, NONCE_BYTES, "nonce");
-      const context = createCipheriv(algorithm, secret, nonce, options);
-      if (associated.length > 0) context.setAAD(associated);
-      const sealed: Uint8Array[] = [];
-      for (const piece of pieces) if (piece.length > 0) sealed.push(plain(context.update(piece)));
+const TAG_OPTIONS = { authTagLength: TAG_BYTES };
+
+class NativeAead implements Aead {
+  /** The GCM name stands for both: the two ciphers have the same methods, the types only spell them apart. */
+  readonly #algorithm: "aes-256-gcm";
+  readonly #key: Uint8Array;
+
+  constructor(cipher: CipherName, key: Uint8Array) {
+    checkLength(key, KEY_BYTES, "key");
+    this.#algorithm = CIPHERS[cipher] as "aes-256-gcm";
+    this.#key = new Uint8Array(key);
+  }
+
+  seal(nonce: Uint8Array, associated: Uint8Array, pieces: readonly Uint8Array[]): Uint8Array[] {
+    checkLength(nonce, NONCE_BYTES, "nonce");
+    const context = createCipheriv(this.#algorithm, this.#key, nonce, TAG_OPTIONS);
+    if (associated.length > 0) context.setAAD(associated);
+    const sealed: Uint8Array[] = [];
+    for (const piece of pieces) if (piece.length > 0) sealed.push(plain(context.update(piece)));
+    context.final();
+    sealed.push(plain(context.getAuthTag()));
+    return sealed;
+  }
+
+  open(
+    nonce: Uint8Array,
+    associated: Uint8Array,
+    sealed: readonly Uint8Array[],
+  ): Uint8Array[] | undefined {
+    checkLength(nonce, NONCE_BYTES, "nonce");
+    const tag = tagOf(sealed);
+    if (tag === undefined) return undefined;
+    const context = createDecipheriv(this.#algorithm, this.#key, nonce, TAG_OPTIONS);
+    if (associated.length > 0) context.setAAD(associated);
+    context.setAuthTag(tag.bytes);
+    const opened: Uint8Array[] = [];
+    let left = tag.before;
+    for (const piece of sealed) {
+      if (left === 0) break;
+      const part = piece.length > left ? piece.subarray(0, left) : piece;
+      left -= part.length;
+      if (part.length > 0) opened.push(plain(context.update(part)));
+    }
+    try {
       context.final();
-      sealed.push(plain(context.getAuthTag()));
-      return sealed;
-    },
-    open(nonce, associated, sealed) {
-      checkLength(nonce, NONCE_BYTES, "nonce");
-      const tag = tagOf(sealed);
-      if (tag === undefined) return undefined;
-      const context = createDecipheriv(algorithm, secret, nonce, options);
-      if (associated.length > 0) context.setAAD(associated);
-      context.setAuthTag(tag.bytes);
-      const opened: Uint8Array[] = [];
-      let left = tag.before;
-      for (const piece of sealed) {
-        if (left === 0) break;
-        const part = piece.length > left ? piece.subarray(0, left) : piece;
-        left -= part.length;
-        if (part.length > 0) opened.push(plain(context.update(part)));
-      }
-      try {
-        context.final();
-      } catch {
-        return undefined;
-      }
-      return opened;
-    },
-  };
+    } catch {
+      return undefined;
+    }
+    return opened;
+  }
 }
 
 /** The last 16 bytes, which may straddle pieces, and how many come before them. */
@@ -261,5 +271,5 @@ export const provider: CryptoProvider = {
   signer,
   verify: strictVerify,
   keyAgreement,
-  aead,
+  aead: (cipher, key) => new NativeAead(cipher, key),
 };
