@@ -42,7 +42,7 @@ function expectOneStream(world: World): void {
     if (!line.dialler.over || !line.listener.over) throw new Error("a loser stays open");
   }
   for (const node of world.nodes) {
-    if (node.pairing.size !== 1) throw new Error("the machine keeps what is over");
+    if (node.pairing.underWay !== 0) throw new Error("the machine keeps what is over");
   }
 }
 
@@ -97,7 +97,7 @@ describe("two nodes, every interleaving", () => {
       else {
         without++;
         for (const node of world.nodes) {
-          if (node.pairing.size !== 0) throw new Error("the machine keeps what is over");
+          if (node.pairing.underWay !== 0) throw new Error("the machine keeps what is over");
         }
       }
       world.run(dialsOf(world, random, 2));
@@ -250,7 +250,7 @@ describe("the machine by itself", () => {
     pairing.gone(LARGE, "arrival");
     pairing.gone(third, "dial");
     expect(log).toEqual(["welcome arrival 0"]);
-    expect(pairing.size).toBe(0);
+    expect(pairing.underWay).toBe(0);
   });
 
   it("ignores a welcome for a dial whose handshake it never saw", () => {
@@ -273,6 +273,6 @@ describe("the machine by itself", () => {
       pairing.settled(dial);
       pairing.gone(id, `dial ${i}`);
     }
-    expect(pairing.size).toBe(0);
+    expect(pairing.underWay).toBe(0);
   });
 });

@@ -1,0 +1,177 @@
+import type { Identity } from "@testudo/core";
+import { noise } from "@testudo/transports/noise";
+import { describe, expect, it } from "vitest";
+import { sortedIdentities } from "../support/identities.ts";
+import { checkAll, type Member, Pair } from "../support/pair.ts";
+import { forSeeds } from "../support/seeds.ts";
+
+const [SMALL, LARGE] = sortedIdentities(2) as [Identity, Identity];
+
+function shuffled(random: () => number): [Identity, Identity] {
+  return random() < 0.5 ? [SMALL, LARGE] : [LARGE, SMALL];
+}
+
+/** A pair of nodes; `one` has dialled `other`. */
+async function connected(
+  seed: number,
+  random: () => number,
+  transform?: () => ReturnType<typeof noise>,
+): Promise<Pair> {
+  const pair = new Pair({
+    identities: shuffled(random),
+    seed,
+    line: { latencyMs: random() * 5, jitterMs: random() * 20 },
+    ...(transform === undefined ? {} : { transform }),
+  });
+  await pair.start();
+  await pair.runtime.during(pair.one.network.add(pair.other.address));
+  await pair.runtime.advance(100);
+  return pair;
+}
+
+/** Calls `then` when `member` has seen `event` once more than now. */
+async function when(pair: Pair, member: Member, event: string, count: number): Promise<void> {
+  if (!(await pair.runtime.until(() => member.count(event) >= count, 5_000))) {
+    throw new Error(`${member.address} saw ${member.events} and no ${event} ${count}`);
+  }
+}
+
+describe("a peer that left", () => {
+  for (const redialler of ["the one that deleted it", "the one that was deleted"]) {
+    it(`can be redialled at once by ${redialler}, and nothing is lost`, async () => {
+      await forSeeds(300, async (seed, random) => {
+        const transform = seed % 10 === 0 ? (): ReturnType<typeof noise> => noise() : undefined;
+        const pair = await connected(seed, random, transform);
+        const { one, other, runtime } = pair;
+        const [leaver, left] = random() < 0.5 ? [one, other] : [other, one];
+        left.greeting = leaver.greeting = 3;
+        for (let round = 1; round <= 3; round++) {
+          for (let i = 0; i < 5; i++) leaver.say();
+          const [peer] = leaver.network.peers.values();
+          if (peer === undefined) throw new Error("no peer to delete");
+          const deleting = leaver.network.delete(peer);
+          expect(leaver.network.peers.size).toBe(0);
+          if (redialler === "the one that deleted it") {
+            await runtime.during(leaver.network.add(left.address), 1_000);
+          } else {
+            await when(pair, left, "deleted", round);
+            await runtime.during(left.network.add(leaver.address), 1_000);
+          }
+          await when(pair, leaver, "added", round + 1);
+          await when(pair, left, "added", round + 1);
+          await runtime.during(deleting, 5_000);
+          await runtime.advance(random() * 50);
+        }
+        await runtime.advance(500);
+        pair.checkStream();
+        // What the one that was left sent into the leaving stream is lost, and it was told so.
+        checkAll(leaver, left);
+        expect(leaver.received).toEqual(expect.arrayContaining(left.sent.slice(-3)));
+        expect(leaver.received).toEqual(left.sent.filter((each) => leaver.received.includes(each)));
+        for (const { events } of [one, other]) {
+          const edges = events.filter((event) => event !== "message");
+          expect(edges.join(" ")).toBe(`added${" deleted STREAM_CLOSED added".repeat(3)}`);
+        }
+        await pair.close();
+      });
+    }, 60_000);
+  }
+
+  it("may be dialled by both sides at once while it is still leaving", async () => {
+    await forSeeds(300, async (seed, random) => {
+      const pair = await connected(seed, random);
+      const { one, other, runtime } = pair;
+      const [leaver, left] = random() < 0.5 ? [one, other] : [other, one];
+      for (let i = 0; i < 5; i++) leaver.say();
+      const [peer] = leaver.network.peers.values();
+      if (peer === undefined) throw new Error("no peer to delete");
+      void leaver.network.delete(peer);
+      const adding = [leaver.network.add(left.address)];
+      await when(pair, left, "deleted", 1);
+      adding.push(left.network.add(leaver.address));
+      await runtime.during(Promise.all(adding), 1_000);
+      await runtime.advance(500);
+      for (const member of [one, other]) {
+        member.say();
+        expect(member.count("added")).toBe(2);
+        expect(member.count("deleted")).toBe(1);
+      }
+      await runtime.advance(500);
+      pair.check();
+      await pair.close();
+    });
+  }, 60_000);
+});
+
+describe("a node that died in silence", () => {
+  for (const dialler of ["it", "the other"]) {
+    it(`is admitted when ${dialler} dials, in place of its dead stream`, async () => {
+      await forSeeds(100, async (seed, random) => {
+        const pair = await connected(seed, random);
+        const { one, other, runtime } = pair;
+        const [survivor, dead] = random() < 0.5 ? [one, other] : [other, one];
+        dead.line.loseAll();
+        const again = pair.member(dead.network.identity, 3);
+        await pair.join(again, "again");
+        expect(survivor.network.peers.size).toBe(1);
+        const bare = again.address.slice(0, again.address.lastIndexOf(":"));
+        const adding =
+          dialler === "it" ? again.network.add(survivor.address) : survivor.network.add(bare);
+        await runtime.during(adding, 1_000);
+        await runtime.advance(200);
+        expect(survivor.events).toEqual(["added", "deleted STREAM_CLOSED", "added"]);
+        survivor.say();
+        again.say();
+        await runtime.advance(200);
+        checkAll(survivor, again);
+        checkAll(again, survivor);
+        await runtime.during(again.network.close());
+        await pair.close();
+      });
+    }, 60_000);
+  }
+});
+
+describe("lines cut at any point", () => {
+  it("leave nobody waiting, and the next dial works", async () => {
+    let failed = 0;
+    await forSeeds(600, async (seed, random) => {
+      const pair = new Pair({
+        identities: shuffled(random),
+        seed,
+        line: { latencyMs: random() * 5, jitterMs: random() * 20 },
+      });
+      const { one, other, runtime } = pair;
+      await pair.start();
+      let cuts = 1 + Math.floor(random() * 3);
+      for (const member of [one, other]) {
+        member.line.onConnection = (connection) => {
+          if (cuts === 0 || random() < 0.4) return;
+          cuts--;
+          runtime.setTimer(() => connection.abort(new Error("cut")), random() * 120);
+        };
+      }
+      const start = runtime.now();
+      const dials = [one, other].map(async (from) => {
+        const to = from === one ? other : one;
+        await new Promise<void>((resolve) => {
+          runtime.setTimer(resolve, random() * 60);
+        });
+        await from.network.add(to.address);
+      });
+      const outcomes = await runtime.during(Promise.allSettled(dials), 30_000);
+      if (outcomes.some((outcome) => outcome.status === "rejected")) failed++;
+      if (runtime.now() - start > 1_000) throw new Error(`waited ${runtime.now() - start} ms`);
+      cuts = 0;
+      await runtime.advance(300);
+      await runtime.during(one.network.add(other.address), 1_000);
+      await runtime.advance(300);
+      pair.checkStream();
+      for (const member of [one, other]) {
+        expect(member.count("added")).toBe(member.count("deleted") + 1);
+      }
+      await pair.close();
+    });
+    expect(failed).toBeGreaterThan(50);
+  }, 60_000);
+});

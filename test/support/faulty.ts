@@ -1,0 +1,94 @@
+/**
+ * Faulty: a transport whose connections can be cut, or fall silent as when a machine loses its power.
+ */
+
+import type { Connection, Section, Transport } from "@testudo/core";
+
+export class Faulty implements Transport {
+  readonly name: string;
+  readonly halfClose: boolean;
+  /** Dialled and accepted by this node, in that order of time. */
+  readonly connections: FaultyConnection[] = [];
+  /** Told of each connection as it is made. */
+  onConnection: (connection: FaultyConnection) => void = () => {};
+  readonly #below: Transport;
+
+  constructor(below: Transport) {
+    this.#below = below;
+    this.name = below.name;
+    this.halfClose = below.halfClose;
+  }
+
+  async dial(section: Section, options: { signal: AbortSignal }): Promise<Connection> {
+    return this.#wrap(await this.#below.dial(section, options));
+  }
+
+  listen: NonNullable<Transport["listen"]> = (section, accept) => {
+    if (this.#below.listen === undefined) throw new TypeError("cannot listen");
+    return this.#below.listen(section, (connection) => accept(this.#wrap(connection)));
+  };
+
+  /** Every connection falls silent: nothing comes or goes, and neither end is told. */
+  loseAll(): void {
+    for (const connection of this.connections) connection.lost = true;
+  }
+
+  #wrap(below: Connection): FaultyConnection {
+    const connection = new FaultyConnection(below);
+    this.connections.push(connection);
+    this.onConnection(connection);
+    return connection;
+  }
+}
+
+export class FaultyConnection implements Connection {
+  lost = false;
+  readonly #below: Connection;
+  readonly #chunks: AsyncIterator<Uint8Array>;
+
+  constructor(below: Connection) {
+    this.#below = below;
+    this.#chunks = below[Symbol.asyncIterator]();
+  }
+
+  get remote(): Section {
+    return this.#below.remote;
+  }
+
+  get local(): boolean {
+    return this.#below.local;
+  }
+
+  get closed(): Promise<Error | undefined> {
+    return this.#below.closed;
+  }
+
+  write(...pieces: readonly Uint8Array[]): boolean {
+    return this.lost || this.#below.write(...pieces);
+  }
+
+  drain(): Promise<void> {
+    return this.#below.drain();
+  }
+
+  end(): Promise<void> {
+    return this.lost ? Promise.resolve() : this.#below.end();
+  }
+
+  close(): Promise<void> {
+    return this.lost ? Promise.resolve() : this.#below.close();
+  }
+
+  abort(reason: Error): void {
+    if (!this.lost) this.#below.abort(reason);
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array>> {
+    const result = await this.#chunks.next();
+    return this.lost ? new Promise(() => {}) : result;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
+    return this;
+  }
+}
