@@ -102,6 +102,11 @@ export class TestPipe implements BytePipe {
     this.#other.#inbox.finish();
   }
 
+  /** This side sees an end, as if the other had hung up. */
+  disconnect(): void {
+    this.#inbox.finish();
+  }
+
   drain(): Promise<void> {
     return Promise.resolve();
   }

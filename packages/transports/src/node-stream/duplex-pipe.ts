@@ -27,8 +27,8 @@ export class DuplexPipe implements BytePipe {
     duplex.on("data", (chunk: Uint8Array) => this.#inbox.push(chunk));
     duplex.on("drain", () => this.#onDrain());
     duplex.on("end", () => this.confirmEnd(() => this.#onEnd()));
-    duplex.on("error", (error: Error) => this.#settle(this.#cutShort(error)));
-    duplex.on("close", () => this.#settle(this.#cutShort()));
+    duplex.on("error", (error: Error) => this.#cutBelow(error));
+    duplex.on("close", () => this.#cutBelow());
   }
 
   write(...pieces: readonly Uint8Array[]): boolean {
@@ -114,6 +114,11 @@ export class DuplexPipe implements BytePipe {
   #onEnd(): void {
     this.#inbox.finish();
     if (this.#duplex.writableFinished) this.#settle(undefined);
+  }
+
+  /** Asked at every close, so the error is made only when it is news. */
+  #cutBelow(cause?: Error): void {
+    if (!this.#over) this.#settle(this.#cutShort(cause));
   }
 
   #cutShort(cause?: Error): Error {
