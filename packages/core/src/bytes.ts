@@ -6,7 +6,7 @@
  */
 
 const encoder = /* @__PURE__ */ new TextEncoder();
-const strictDecoder = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true });
+const strictDecoder = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export const EMPTY: Uint8Array = /* @__PURE__ */ new Uint8Array(0);
 
@@ -51,7 +51,7 @@ export function toUtf8(text: string): Uint8Array {
   return encoder.encode(text);
 }
 
-/** Decodes strictly; `undefined` when the bytes are not valid UTF-8. A leading byte order mark is kept out, as the platform does. */
+/** Decodes strictly; `undefined` when the bytes are not valid UTF-8. A leading byte order mark stays: a text arrives as it was sent. */
 export function fromUtf8(bytes: Uint8Array): string | undefined {
   try {
     return strictDecoder.decode(bytes);

@@ -84,7 +84,7 @@ export function decodeOpen(body: Uint8Array): { credit: number; name: string } {
     throw malformed("opens a channel with a name of a wrong length");
   }
   const name = fromUtf8(body.subarray(at));
-  if (name === undefined || name === "") throw malformed("opens a channel with an unreadable name");
+  if (name === undefined) throw malformed("opens a channel with an unreadable name");
   return { credit: readU32(body, HEADER_BYTES), name };
 }
 

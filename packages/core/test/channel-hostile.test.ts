@@ -45,7 +45,6 @@ describe("a peer that breaks the protocol", () => {
     ["an open without a name", [encodeOpen(2, 1, name.subarray(0, 0))]],
     ["a name too long", [encodeOpen(2, 1, pattern(257))]],
     ["a name that is no UTF-8", [encodeOpen(2, 1, new Uint8Array([0xff]))]],
-    ["a name that is only a byte order mark", [encodeOpen(2, 1, toUtf8("\ufeff"))]],
     ["an accept nobody asked for", [encodeCredit(KINDS.accept, 0, 1)]],
     ["a credit of a wrong length", [encodeHeader(KINDS.credit, 0, 3)]],
     ["credit past 32 bits", [encodeCredit(KINDS.credit, 0, 0xffff_ffff)]],
