@@ -1,0 +1,154 @@
+/**
+ * Redial: the address book. What `network.add` reached and `network.delete` did not take back is dialled
+ * again when its peer leaves.
+ *
+ * The wait doubles from dial to dial and is drawn evenly from nothing to its bound, so that a thousand
+ * nodes that lost the same peer do not come back in the same instant. One dial at a time for an address.
+ */
+
+import {
+  type ErrorCode,
+  type Network,
+  NetworkError,
+  type Peer,
+  randomInteger,
+  type Timer,
+} from "@testudo/core";
+
+export interface RedialOptions {
+  /** Bound of the first wait. Default 1,000. */
+  minDelayMs?: number;
+  /** Bound of the longest wait. Default 16,000. */
+  maxDelayMs?: number;
+  /** A peer that stayed so long starts again with the first wait. Default 60,000. */
+  stableMs?: number;
+}
+
+/** Another dial would end the same way. */
+const PERMANENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "ADDRESS_MALFORMED",
+  "ADDRESS_UNSUPPORTED",
+  "PEER_REFUSED",
+  "PEER_UNEXPECTED",
+  "SELF_DIAL",
+]);
+
+/** An address whose peer left. */
+interface Entry {
+  readonly address: string;
+  attempts: number;
+  timer: Timer | undefined;
+  dialling: boolean;
+  upSince: number;
+}
+
+export class Redial {
+  readonly #network: Network;
+  readonly #options: Readonly<Required<RedialOptions>>;
+  readonly #book = new Map<string, Entry>();
+  readonly #stopping = new AbortController();
+
+  constructor(network: Network, options: Readonly<Required<RedialOptions>>) {
+    this.#network = network;
+    this.#options = options;
+    for (const [address, id] of network.wanted) {
+      if (!network.peers.has(id)) this.#wait(this.#entry(address));
+    }
+  }
+
+  /** A peer is here, whoever dialled. */
+  came(peer: Peer): void {
+    for (const entry of this.#book.values()) {
+      if (this.#network.wanted.get(entry.address) === peer.id.text) this.#up(entry);
+    }
+  }
+
+  left(peer: Peer, reason: NetworkError | undefined): void {
+    for (const entry of this.#book.values()) {
+      if (!this.#network.wanted.has(entry.address)) this.#forget(entry);
+    }
+    for (const [address, id] of this.#network.wanted) {
+      if (id !== peer.id.text) continue;
+      const entry = this.#entry(address);
+      if (this.#network.runtime.now() - entry.upSince >= this.#options.stableMs) entry.attempts = 0;
+      this.#again(entry, reason);
+    }
+  }
+
+  /** Stops what is under way. Holds no timer afterwards. */
+  stop(): void {
+    this.#stopping.abort();
+    for (const entry of this.#book.values()) this.#forget(entry);
+  }
+
+  #entry(address: string): Entry {
+    const known = this.#book.get(address);
+    if (known !== undefined) return known;
+    const entry: Entry = { address, attempts: 0, timer: undefined, dialling: false, upSince: 0 };
+    this.#book.set(address, entry);
+    return entry;
+  }
+
+  #forget(entry: Entry): void {
+    entry.timer?.cancel();
+    this.#book.delete(entry.address);
+  }
+
+  #up(entry: Entry): void {
+    entry.timer?.cancel();
+    entry.timer = undefined;
+    entry.upSince = this.#network.runtime.now();
+  }
+
+  #again(entry: Entry, reason: unknown): void {
+    if (!isPermanent(reason)) {
+      this.#wait(entry);
+      return;
+    }
+    this.#forget(entry);
+    // Not the address itself, which may hold an invite's secret.
+    const peer = this.#network.wanted.get(entry.address);
+    this.#network.logger.warn({ peer, error: reason }, "a peer's address is not dialled again");
+  }
+
+  #wait(entry: Entry): void {
+    if (entry.timer !== undefined || entry.dialling) return;
+    const { minDelayMs, maxDelayMs } = this.#options;
+    const bound = Math.min(maxDelayMs, minDelayMs * 2 ** entry.attempts++);
+    const { runtime } = this.#network;
+    entry.timer = runtime.setTimer(
+      () => {
+        entry.timer = undefined;
+        void this.#dial(entry);
+      },
+      randomInteger(runtime, Math.floor(bound) + 1),
+    );
+  }
+
+  async #dial(entry: Entry): Promise<void> {
+    const { wanted, peers } = this.#network;
+    const id = wanted.get(entry.address);
+    if (id === undefined) this.#forget(entry);
+    if (id === undefined || peers.has(id)) return;
+    entry.dialling = true;
+    let reason: unknown;
+    try {
+      const peer = await this.#network.add(entry.address, { signal: this.#stopping.signal });
+      if (!peer.connected) reason = "it left at once";
+    } catch (error) {
+      reason = error;
+    }
+    entry.dialling = false;
+    if (this.#book.get(entry.address) !== entry) return;
+    if (reason === undefined) this.#up(entry);
+    else if (wanted.has(entry.address)) this.#again(entry, reason);
+    else this.#forget(entry);
+  }
+}
+
+function isPermanent(reason: unknown): boolean {
+  if (!(reason instanceof NetworkError)) return false;
+  if (PERMANENT.has(reason.code)) return true;
+  // All alternatives of one address failed, each for its own reason.
+  return reason.cause instanceof AggregateError && reason.cause.errors.every(isPermanent);
+}
