@@ -1,8 +1,8 @@
 /**
- * Connector: from an address to an admitted peer, and from an arrival to one.
+ * Connector: from an address to a link, and from an arrival to one.
  *
- * Dials, listens, counts places before handshakes, asks `authorize`, and lets the pairing machine decide
- * which stream of a pair lives. There is one path in and one path out of the route table, both here.
+ * Dials, listens, and counts places before handshakes. Who gets into the route table is decided in the
+ * lobby, where every link goes.
  */
 
 import { type Address, type Route, shownRoute } from "./address.ts";
@@ -10,67 +10,22 @@ import { Admission, type Ticket } from "./admission.ts";
 import { toBase64 } from "./bytes.ts";
 import type { Connection, Listener } from "./connection.ts";
 import { asError, type NetworkError, networkError } from "./errors.ts";
-import type { Frame } from "./frame.ts";
-import { type Identity, PeerId } from "./identity.ts";
-import { LANES } from "./lane.ts";
-import type { Limits } from "./limits.ts";
-import type { Logger } from "./logger.ts";
-import { OPCODES } from "./opcode.ts";
-import { BufferPool } from "./outbox.ts";
-import { type Dial, Pairing, STANDING, type Standing } from "./pairing.ts";
-import { LivePeer, type Peer, type PeerOwner } from "./peer.ts";
-import { type Deferred, deferred } from "./queue.ts";
-import type { RouteTable } from "./route-table.ts";
-import { Deadline, type Runtime, type Timer } from "./runtime.ts";
+import { Lobby, type LobbyOptions, selfDial } from "./lobby.ts";
+import type { LivePeer } from "./peer.ts";
 import type { Link, Stack, StackOptions } from "./stack.ts";
-import { Stream } from "./stream.ts";
 
-/** Decides whether a peer may be written to by broadcasts; throwing refuses it. */
-export type Authorize = (peer: Peer) => boolean | Promise<boolean>;
-
-export interface ConnectorOptions {
-  readonly identity: Identity;
-  readonly networkId: Uint8Array;
+export interface ConnectorOptions extends LobbyOptions {
   readonly stacks: readonly Stack[];
-  readonly limits: Readonly<Limits>;
-  readonly runtime: Runtime;
-  readonly logger: Logger;
-  readonly authorize: Authorize | undefined;
   readonly allowPublicNoauth: boolean;
-  readonly table: RouteTable;
-  readonly owner: PeerOwner;
-  /** A peer entered the table. */
-  readonly added: (peer: LivePeer) => void;
-}
-
-/** A peer whose handshake is done and that is not, or not yet, in the table. */
-interface Candidate {
-  readonly ticket: Ticket;
-  readonly dial: Dial<LivePeer> | undefined;
-  readonly outcome: Deferred<LivePeer | "declined">;
-  readonly timer: Timer;
-  /** The dialler has no older stream with us winding down: what we still hold for it is dead. */
-  fresh: boolean;
-  answered: boolean;
 }
 
 export class Connector {
   readonly #options: ConnectorOptions;
   readonly #stackOptions: StackOptions;
-  readonly #pairing: Pairing<LivePeer>;
+  readonly #lobby: Lobby;
   readonly #admission: Admission;
-  readonly #pool = new BufferPool();
   readonly #listeners = new Map<string, Listener>();
-  readonly #candidates = new Map<LivePeer, Candidate>();
-  /** The places of the streams that are not released, admitted or not. */
-  readonly #tickets = new Map<Stream, Ticket>();
-  /** Admitted streams not released, by peer id. */
-  readonly #lingering = new Map<string, number>();
-  /** Confirmed arrivals that let an older stream's last messages come first, by that older peer. */
-  readonly #successors = new Map<LivePeer, LivePeer>();
   readonly #arriving = new Set<Promise<void>>();
-  /** Dials that were declined and wait for the stream that won. */
-  readonly #awaiting = new Map<string, Set<Deferred<LivePeer>>>();
   /** Accepted and still shaking hands: cut when the network closes. */
   readonly #shaking = new Set<Connection>();
   #closing: NetworkError | undefined;
@@ -85,13 +40,12 @@ export class Connector {
       dialTimeoutMs: options.limits.dialTimeoutMs,
       handshakeTimeoutMs: options.limits.handshakeTimeoutMs,
     };
-    this.#pairing = new Pairing(options.identity.id, {
-      welcome: (peer, standing) => this.#say(peer, OPCODES.welcome, standing),
-      confirm: (peer) => this.#confirm(peer),
-      decline: (peer) => this.#decline(peer),
-      admit: (peer, previous) => this.#admit(peer, previous),
-      dead: (peer) => peer.stream.abort(replaced(peer)),
-    });
+    this.#lobby = new Lobby(options);
+  }
+
+  /** Where peers that leave the table are reported. */
+  get lobby(): Lobby {
+    return this.#lobby;
   }
 
   get addresses(): string[] {
@@ -107,7 +61,7 @@ export class Connector {
       "ADDRESS_UNSUPPORTED",
       `no stack speaks ${shownRoute(route)}; this node has ${known || "none"}`,
       {
-        address: route.text,
+        address: shownRoute(route),
       },
     );
   }
@@ -169,31 +123,9 @@ export class Connector {
     for (const connection of this.#shaking) connection.abort(reason);
     const listeners = [...this.#listeners.values()];
     this.#listeners.clear();
-    for (const stream of this.#tickets.keys())
-      stream.close({ code: reason.code, text: reason.message }, reason);
-    for (const waiters of this.#awaiting.values())
-      for (const waiter of waiters) waiter.reject(reason);
-    await Promise.all([...this.#tickets.keys()].map((stream) => stream.released));
+    await this.#lobby.close(reason);
     await Promise.all(listeners.map((listener) => listener.close()));
     await Promise.all(this.#arriving);
-  }
-
-  /** A peer left the table. */
-  left(peer: LivePeer): void {
-    if (peer.authenticated) this.#pairing.gone(peer.id, peer);
-    const successor = this.#successors.get(peer);
-    this.#successors.delete(peer);
-    if (successor !== undefined && this.#candidates.has(successor)) this.#enter(successor);
-  }
-
-  /** Nothing is left of a peer's stream: its place is free. */
-  released(peer: LivePeer): void {
-    this.#tickets.get(peer.stream)?.leave();
-    this.#tickets.delete(peer.stream);
-    if (!peer.admitted) return;
-    const left = (this.#lingering.get(peer.id.text) ?? 1) - 1;
-    if (left === 0) this.#lingering.delete(peer.id.text);
-    else this.#lingering.set(peer.id.text, left);
   }
 
   #refusal(stack: Stack, listener: Listener, route: Route): Error | undefined {
@@ -201,8 +133,8 @@ export class Connector {
     if (stack.authenticates || listener.local || this.#options.allowPublicNoauth) return undefined;
     return networkError(
       "LISTEN_FAILED",
-      `${route.text} would let anybody in unproved; listen on loopback, use noise, or set allowPublicNoauth`,
-      { address: route.text },
+      `${shownRoute(route)} would let anybody in unproved; listen on loopback, use noise, or set allowPublicNoauth`,
+      { address: shownRoute(route) },
     );
   }
 
@@ -212,7 +144,7 @@ export class Connector {
     const expectedId = expected === undefined ? undefined : toBase64(expected);
     if (expectedId === this.#options.identity.id.text) throw selfDial(shownRoute(route));
     const ticket = this.#admission.dial();
-    const dial = this.#pairing.dialling(expectedId);
+    const dial = this.#lobby.dialling(expectedId);
     try {
       const link = await stack.dial(route, {
         ...this.#stackOptions,
@@ -221,21 +153,12 @@ export class Connector {
           dial.connected = true;
         },
       });
-      const peer = this.#meet(link, ticket, dial);
-      const cancel = (): void =>
-        peer.close({ code: "STREAM_CLOSED", text: "the dial was cancelled" });
-      signal.addEventListener("abort", cancel, { once: true });
-      try {
-        const outcome = await this.#decided(peer);
-        return outcome === "declined" ? await this.#admitted(peer.id, signal) : outcome;
-      } finally {
-        signal.removeEventListener("abort", cancel);
-      }
+      return await this.#lobby.dialled(link, ticket, dial, signal);
     } catch (error) {
       ticket.leave();
       throw signal.aborted ? signal.reason : error;
     } finally {
-      this.#pairing.settled(dial);
+      this.#lobby.settled(dial);
     }
   }
 
@@ -244,12 +167,13 @@ export class Connector {
     try {
       ticket = this.#admission.arrive(connection, (reason) => connection.abort(reason));
     } catch (error) {
-      this.#refuse(connection, error);
+      connection.abort(asError(error));
+      this.#log(connection, error);
       return;
     }
     const arriving = this.#arrive(stack, connection, ticket).catch((error: unknown) => {
       ticket.leave();
-      this.#refuse(connection, error);
+      this.#log(connection, error);
     });
     this.#arriving.add(arriving);
     void arriving.then(() => this.#arriving.delete(arriving));
@@ -263,209 +187,11 @@ export class Connector {
     } finally {
       this.#shaking.delete(connection);
     }
-    await this.#decided(this.#meet(link, ticket, undefined));
+    await this.#lobby.arrived(link, ticket);
   }
 
-  #refuse(connection: Connection, thrown: unknown): void {
-    const error = asError(thrown);
-    this.#options.logger.debug(
-      { remote: connection.remote.text, error },
-      "an arrival was not admitted",
-    );
-    connection.abort(error);
+  #log(connection: Connection, error: unknown): void {
+    const { logger } = this.#options;
+    logger.debug({ remote: connection.remote.text, error }, "an arrival was not admitted");
   }
-
-  /** Makes the candidate of a link. Throws `SELF_DIAL`. */
-  #meet(link: Link, ticket: Ticket, dial: Dial<LivePeer> | undefined): LivePeer {
-    const { runtime, limits, identity, owner } = this.#options;
-    const key = link.session.remoteKey;
-    const id = key === undefined ? PeerId.unproved(runtime.randomBytes(16)) : PeerId.from(key);
-    if (id.text === identity.id.text) {
-      const error = selfDial(link.address);
-      link.connection.abort(error);
-      throw error;
-    }
-    const outcome = deferred<LivePeer | "declined">();
-    const handler = {
-      frame: (frame: Frame) => this.#firstFrame(peer, frame),
-      ended: (reason: NetworkError) => this.#lost(peer, reason),
-      released: () => this.released(peer),
-    };
-    const stream = new Stream(link, { limits, runtime, pool: this.#pool }, handler);
-    const peer = new LivePeer(id, stream, owner);
-    const timer = runtime.setTimer(
-      () =>
-        peer.close({
-          code: "HANDSHAKE_TIMEOUT",
-          text: `not admitted in ${limits.handshakeTimeoutMs} ms`,
-        }),
-      limits.handshakeTimeoutMs,
-    );
-    this.#tickets.set(stream, ticket);
-    this.#candidates.set(peer, { ticket, dial, outcome, timer, fresh: true, answered: false });
-    if (this.#closing !== undefined) stream.abort(this.#closing);
-    return peer;
-  }
-
-  /** Asks `authorize`, then lets the pairing machine decide. */
-  async #decided(peer: LivePeer): Promise<LivePeer | "declined"> {
-    const candidate = this.#candidates.get(peer);
-    if (candidate === undefined) throw peer.stream.ended ?? new TypeError("not a candidate");
-    const { authorize } = this.#options;
-    peer.writable = peer.authenticated || peer.side === "dialer";
-    if (authorize !== undefined) {
-      try {
-        const writable = await Promise.race([authorize(peer), candidate.outcome.promise]);
-        peer.writable = writable === true;
-      } catch (error) {
-        if (peer.stream.ended !== undefined) throw peer.stream.ended;
-        peer.stream.start();
-        peer.stream.close({ code: "PEER_REFUSED", text: "authorize refused this node" });
-        throw networkError("PEER_REFUSED", "authorize refused this peer", {
-          peer: peer.id.text,
-          cause: error,
-        });
-      }
-    }
-    if (!peer.authenticated && peer.side === "listener") {
-      this.#say(peer, OPCODES.welcome, STANDING.none);
-      this.#enter(peer);
-    } else if (candidate.dial === undefined) {
-      this.#pairing.arrived(peer.id, peer);
-    } else if (peer.authenticated) {
-      this.#pairing.shaken(candidate.dial, peer.id, peer);
-    }
-    peer.stream.start();
-    return candidate.outcome.promise;
-  }
-
-  #firstFrame(peer: LivePeer, frame: Frame): void {
-    const candidate = this.#candidates.get(peer);
-    if (candidate === undefined) return;
-    const wanted = peer.side === "dialer" ? OPCODES.welcome : OPCODES.confirm;
-    const [flag] = frame.payload;
-    const fits =
-      frame.opcode === wanted &&
-      frame.payload.length === 1 &&
-      flag !== undefined &&
-      flag <= STANDING.live;
-    if (candidate.answered || !(fits || !peer.authenticated)) {
-      throw networkError("FRAME_MALFORMED", `opcode ${frame.opcode} before the stream was agreed`);
-    }
-    candidate.answered = true;
-    if (candidate.dial === undefined) {
-      candidate.fresh = flag === 1;
-      this.#pairing.confirmed(peer.id, peer);
-    } else if (peer.authenticated) {
-      this.#pairing.welcomed(candidate.dial, peer.id, flag as Standing);
-    } else {
-      this.#confirm(peer);
-      if (!fits) peer.frame(frame);
-    }
-  }
-
-  #confirm(peer: LivePeer): void {
-    this.#say(peer, OPCODES.confirm, this.#lingering.has(peer.id.text) ? 0 : 1);
-    this.#enter(peer);
-  }
-
-  #decline(peer: LivePeer): void {
-    this.#candidates.get(peer)?.outcome.resolve("declined");
-    peer.close({ code: "STREAM_CLOSED", text: "another stream serves this pair" });
-  }
-
-  #admit(peer: LivePeer, previous: LivePeer | undefined): void {
-    if (previous === undefined) {
-      this.#enter(peer);
-    } else if (this.#candidates.get(peer)?.fresh === true) {
-      this.#successors.set(previous, peer);
-      previous.stream.abort(replaced(previous));
-    } else {
-      this.#successors.set(previous, peer);
-      peer.stream.hold();
-      this.#giveTime(previous);
-    }
-  }
-
-  /** The older stream has until `closeTimeoutMs` to bring its last messages. */
-  #giveTime(previous: LivePeer): void {
-    const { runtime, limits } = this.#options;
-    const timer = runtime.setTimer(
-      () => previous.stream.abort(replaced(previous)),
-      limits.closeTimeoutMs,
-    );
-    void previous.stream.released.then(() => timer.cancel());
-  }
-
-  #say(peer: LivePeer, opcode: number, flag: number): void {
-    peer.stream.send(LANES.control, opcode, 0, 0, [Uint8Array.of(flag)]);
-  }
-
-  /** The edge into the table. */
-  #enter(peer: LivePeer): void {
-    const candidate = this.#candidates.get(peer);
-    if (candidate === undefined) return;
-    this.#candidates.delete(peer);
-    candidate.timer.cancel();
-    candidate.ticket.settle();
-    const { table, runtime, added } = this.#options;
-    peer.stream.handler = peer;
-    peer.since = runtime.wallClock();
-    table.add(peer);
-    this.#lingering.set(peer.id.text, (this.#lingering.get(peer.id.text) ?? 0) + 1);
-    peer.admitted = true;
-    added(peer);
-    peer.stream.release();
-    candidate.outcome.resolve(peer);
-    for (const waiter of this.#awaiting.get(peer.id.text) ?? []) waiter.resolve(peer);
-  }
-
-  /** A candidate's stream ended before it was admitted. */
-  #lost(peer: LivePeer, reason: NetworkError): void {
-    const candidate = this.#candidates.get(peer);
-    if (candidate === undefined) return;
-    this.#candidates.delete(peer);
-    candidate.timer.cancel();
-    candidate.outcome.reject(reason);
-    if (peer.authenticated) this.#pairing.gone(peer.id, peer);
-    for (const [previous, successor] of this.#successors) {
-      if (successor === peer) this.#successors.delete(previous);
-    }
-  }
-
-  /** The peer with this id, as soon as it is in the table: the other side chose another stream of the pair. */
-  async #admitted(id: PeerId, signal: AbortSignal): Promise<LivePeer> {
-    const present = this.#options.table.get(id.text);
-    if (present !== undefined) return present;
-    const waiter = deferred<LivePeer>();
-    const waiters = this.#awaiting.get(id.text) ?? new Set();
-    this.#awaiting.set(id.text, waiters.add(waiter));
-    const limit = new Deadline(
-      this.#options.runtime,
-      this.#options.limits.handshakeTimeoutMs,
-      () =>
-        networkError("HANDSHAKE_TIMEOUT", "the stream the other side chose did not come", {
-          peer: id.text,
-        }),
-      signal,
-      (reason) => waiter.reject(reason),
-    );
-    try {
-      return await waiter.promise;
-    } finally {
-      limit.clear();
-      waiters.delete(waiter);
-      if (waiters.size === 0) this.#awaiting.delete(id.text);
-    }
-  }
-}
-
-function selfDial(address: string): NetworkError {
-  return networkError("SELF_DIAL", `${address} is this node itself`, { address });
-}
-
-function replaced(peer: LivePeer): NetworkError {
-  return networkError("STREAM_CLOSED", "replaced by a newer stream of the same node", {
-    peer: peer.id.text,
-  });
 }

@@ -10,7 +10,6 @@ export * from "./bytes.ts";
 export type { Channel } from "./channel.ts";
 // Transports and transforms
 export * from "./connection.ts";
-export type { Authorize } from "./connector.ts";
 export { Deadlines } from "./deadlines.ts";
 export type { Delivery, DeliveryReport } from "./delivery.ts";
 // Errors, limits, logging, time
@@ -18,6 +17,7 @@ export * from "./errors.ts";
 export type { Goodbye } from "./goodbye.ts";
 export { Identity, PeerId, verify } from "./identity.ts";
 export { defaultLimits, type Limits } from "./limits.ts";
+export type { Authorize } from "./lobby.ts";
 export { type Logger, silent } from "./logger.ts";
 // Messages
 export {

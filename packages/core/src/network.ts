@@ -8,13 +8,14 @@
 import { type Address, parseAddress } from "./address.ts";
 import { fromBase64, toUtf8 } from "./bytes.ts";
 import type { Channel } from "./channel.ts";
-import { type Authorize, Connector } from "./connector.ts";
+import { Connector } from "./connector.ts";
 import { provider } from "./crypto/index.ts";
 import { type Delivery, PeerDelivery } from "./delivery.ts";
 import { asNetworkError, type NetworkError, networkError } from "./errors.ts";
 import { encodeHeader } from "./frame.ts";
 import { Identity, PeerId } from "./identity.ts";
 import { type Limits, withDefaults } from "./limits.ts";
+import type { Authorize } from "./lobby.ts";
 import { type Logger, silent } from "./logger.ts";
 import { isSigned, type Message, type SignedMessage, signedBytes } from "./message.ts";
 import { checkMessage, flagsOf, LivePeer, type Peer, payloadOf } from "./peer.ts";
@@ -113,7 +114,7 @@ export class Network implements AsyncDisposable {
         nextNonce: () => this.#nextNonce(),
         received: (peer, message) => this.#plugins.newMessage(peer, message),
         left: (peer, reason) => this.#left(peer, reason),
-        released: (peer) => this.#connector.released(peer),
+        released: (peer) => this.#connector.lobby.released(peer),
         channelHandler: (name) => this.#channelHandlers.get(name),
       },
       added: (peer) => this.#added(peer),
@@ -293,7 +294,7 @@ export class Network implements AsyncDisposable {
     this.#counters.bytesIn += peer.stream.bytesIn;
     this.#counters.bytesOut += peer.stream.bytesOut;
     this.#plugins.nodeDeleted(peer, reason);
-    this.#connector.left(peer);
+    this.#connector.lobby.left(peer);
   }
 
   /** A live peer by object, id or address. */

@@ -112,8 +112,6 @@ export class Outbox {
   #watching = false;
   #closed: NetworkError | undefined;
   #idle: Deferred<void> | undefined;
-  #finishing = false;
-  #goodbyeSaid = false;
   /** Bytes handed to the connection, as they are on the wire. */
   bytesOut = 0;
 
@@ -157,21 +155,6 @@ export class Outbox {
     if (this.#closed !== undefined || (this.#queued === 0 && !this.#congested)) return;
     this.#idle ??= deferred();
     await this.#idle.promise;
-  }
-
-  /** Says the session's goodbye behind everything accepted so far; resolves as `flushed` does. Nothing may be appended afterwards. */
-  finish(): Promise<void> {
-    this.#finishing = true;
-    if (this.#queued === 0) this.sayGoodbye();
-    return this.flushed();
-  }
-
-  /** The session's goodbye, now and once. */
-  sayGoodbye(): void {
-    if (this.#goodbyeSaid) return;
-    this.#goodbyeSaid = true;
-    const goodbye = this.#options.session.end?.();
-    if (goodbye !== undefined && goodbye.length > 0) this.#options.connection.write(goodbye);
   }
 
   /** Nothing more is sent; what waits is rejected with `reason`. Idempotent. */
@@ -269,11 +252,6 @@ export class Outbox {
     let open: boolean;
     try {
       const sealed = session.seal(run);
-      if (this.#finishing && this.#queued === 0 && !this.#goodbyeSaid) {
-        this.#goodbyeSaid = true;
-        const goodbye = session.end?.();
-        if (goodbye !== undefined && goodbye.length > 0) sealed.push(goodbye);
-      }
       for (const piece of sealed) this.bytesOut += piece.length;
       open = connection.write(...sealed);
     } catch (error) {

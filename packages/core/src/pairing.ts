@@ -104,19 +104,16 @@ export class Pairing<C> {
     const pair = this.#pairs.get(dial.key);
     if (pair === undefined) return;
     pair.dials.delete(dial);
-    if (!mustWait(pair)) {
-      const arrivals = [...pair.arrivals];
-      pair.arrivals.clear();
-      for (const candidate of arrivals) this.#welcome(pair, candidate);
-    }
+    this.#welcomeAll(pair);
     this.#sweep(pair);
   }
 
   /** A listener's handshake proved `id`. */
   arrived(id: PeerId, candidate: C): void {
     const pair = this.#pair(id.text);
-    if (compare(this.#own, id.bytes) < 0 && mustWait(pair)) pair.arrivals.add(candidate);
+    if (compare(this.#own, id.bytes) < 0) pair.arrivals.add(candidate);
     else this.#welcome(pair, candidate);
+    this.#welcomeAll(pair);
   }
 
   /** The listener of our dial is ready. */
@@ -133,6 +130,7 @@ export class Pairing<C> {
     const previous = this.#live.get(id.text)?.candidate;
     this.#live.set(id.text, { candidate, since: ++this.#clock });
     this.#actions.admit(candidate, previous);
+    this.#welcomeAll(pair);
     this.#reconsider(pair, id);
     this.#sweep(pair);
   }
@@ -149,6 +147,14 @@ export class Pairing<C> {
     }
     this.#reconsider(pair, id);
     this.#sweep(pair);
+  }
+
+  /** Arrivals wait for nothing once there is a live stream: a dial into the void must not hold them up. */
+  #welcomeAll(pair: Pair<C>): void {
+    if (!this.#live.has(pair.key) && mustWait(pair)) return;
+    const arrivals = [...pair.arrivals];
+    pair.arrivals.clear();
+    for (const candidate of arrivals) this.#welcome(pair, candidate);
   }
 
   #welcome(pair: Pair<C>, candidate: C): void {
@@ -183,6 +189,7 @@ export class Pairing<C> {
     }
     this.#live.set(pair.key, { candidate, since: ++this.#clock });
     this.#actions.confirm(candidate);
+    this.#welcomeAll(pair);
     this.#reconsider(pair, id);
   }
 

@@ -259,13 +259,12 @@ export class Stream implements OutboxOwner {
     try {
       if (goodbye !== undefined) {
         this.send(LANES.bulk, OPCODES.disconnect, 0, 0, [encodeGoodbye(goodbye)]);
-        await this.#outbox.finish();
+        await this.#outbox.flushed();
       }
     } catch {
       // The queue is full: the goodbye is lost, the end of the connection still tells.
     }
     this.#outbox.close(reason);
-    this.#outbox.sayGoodbye();
     await connection.end();
     if (!this.#readingOver) {
       this.#reading = deferred();

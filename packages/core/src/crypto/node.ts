@@ -134,31 +134,43 @@ function join(pieces: readonly Uint8Array[], at: number): number | undefined {
   return end;
 }
 
+/**
+ * The one-shot digest of `input`, written to `target`. As a string of bytes, since a buffer of 32 bytes
+ * costs a native allocation that outweighs the copy.
+ */
+function digest(name: HashName, input: Uint8Array, target: Uint8Array, at: number): void {
+  const text = oneShotHash(HASHES[name], input, "binary");
+  for (let i = 0; i < text.length; i++) target[at + i] = text.charCodeAt(i);
+}
+
 function hash(name: HashName, ...pieces: readonly Uint8Array[]): Uint8Array {
-  const only = pieces[0];
-  if (pieces.length === 1 && only !== undefined)
-    return plain(oneShotHash(HASHES[name], only, "buffer"));
   const end = join(pieces, 0);
-  if (end !== undefined) return plain(oneShotHash(HASHES[name], joined.subarray(0, end), "buffer"));
-  const digest = createHash(HASHES[name]);
-  for (const piece of pieces) digest.update(piece);
-  return plain(digest.digest());
+  if (end !== undefined) {
+    const bytes = new Uint8Array(HASH_BYTES[name]);
+    digest(name, joined.subarray(0, end), bytes, 0);
+    return bytes;
+  }
+  const long = createHash(HASHES[name]);
+  for (const piece of pieces) long.update(piece);
+  return plain(long.digest());
 }
 
 /** HMAC (RFC 2104): the two hashes written out for short messages, OpenSSL's own for long ones. */
 function hmac(name: HashName, key: Uint8Array, ...pieces: readonly Uint8Array[]): Uint8Array {
   const block = BLOCK_BYTES[name];
+  const size = HASH_BYTES[name];
   const end = key.length > block ? undefined : join(pieces, block);
   if (end === undefined) {
-    const digest = createHmac(HASHES[name], key);
-    for (const piece of pieces) digest.update(piece);
-    return plain(digest.digest());
+    const long = createHmac(HASHES[name], key);
+    for (const piece of pieces) long.update(piece);
+    return plain(long.digest());
   }
   pad(key, block, 0x36);
-  const inner = oneShotHash(HASHES[name], joined.subarray(0, end), "buffer");
+  digest(name, joined.subarray(0, end), joined, block);
   pad(key, block, 0x5c);
-  joined.set(inner, block);
-  return plain(oneShotHash(HASHES[name], joined.subarray(0, block + inner.length), "buffer"));
+  const bytes = new Uint8Array(size);
+  digest(name, joined.subarray(0, block + size), bytes, 0);
+  return bytes;
 }
 
 function pad(key: Uint8Array, block: number, mask: number): void {

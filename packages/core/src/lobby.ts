@@ -1,0 +1,334 @@
+/**
+ * Lobby: from a link to a peer in the route table, and out again.
+ *
+ * Asks `authorize`, and lets the pairing machine decide which stream of a pair lives. There is one way
+ * into the table and one way out of it, both here. It never dials and never listens.
+ */
+
+import type { Ticket } from "./admission.ts";
+import { type NetworkError, networkError } from "./errors.ts";
+import type { Frame } from "./frame.ts";
+import { type Identity, PeerId } from "./identity.ts";
+import { LANES } from "./lane.ts";
+import type { Limits } from "./limits.ts";
+import type { Logger } from "./logger.ts";
+import { OPCODES } from "./opcode.ts";
+import { BufferPool } from "./outbox.ts";
+import { type Dial, Pairing, STANDING, type Standing } from "./pairing.ts";
+import { LivePeer, type Peer, type PeerOwner } from "./peer.ts";
+import { type Deferred, deferred } from "./queue.ts";
+import type { RouteTable } from "./route-table.ts";
+import { Deadline, type Runtime, type Timer } from "./runtime.ts";
+import type { Link } from "./stack.ts";
+import { Stream } from "./stream.ts";
+
+/** Decides whether a peer may be written to by broadcasts; throwing refuses it. */
+export type Authorize = (peer: Peer) => boolean | Promise<boolean>;
+
+export interface LobbyOptions {
+  readonly identity: Identity;
+  readonly networkId: Uint8Array;
+  readonly limits: Readonly<Limits>;
+  readonly runtime: Runtime;
+  readonly logger: Logger;
+  readonly authorize: Authorize | undefined;
+  readonly table: RouteTable;
+  readonly owner: PeerOwner;
+  /** A peer entered the table. */
+  readonly added: (peer: LivePeer) => void;
+}
+
+/** A peer whose handshake is done and that is not, or not yet, in the table. */
+interface Candidate {
+  readonly ticket: Ticket;
+  readonly dial: Dial<LivePeer> | undefined;
+  readonly outcome: Deferred<LivePeer | "declined">;
+  readonly timer: Timer;
+  /** The dialler has no older stream with us winding down: what we still hold for it is dead. */
+  fresh: boolean;
+  answered: boolean;
+}
+
+export class Lobby {
+  readonly #options: LobbyOptions;
+  readonly #pairing: Pairing<LivePeer>;
+  readonly #pool = new BufferPool();
+  readonly #candidates = new Map<LivePeer, Candidate>();
+  /** The places of the streams that are not released, admitted or not. */
+  readonly #tickets = new Map<Stream, Ticket>();
+  /** Admitted streams not released, by peer id. */
+  readonly #lingering = new Map<string, number>();
+  /** Confirmed arrivals that let an older stream's last messages come first, by that older peer. */
+  readonly #successors = new Map<LivePeer, LivePeer>();
+  /** Dials that were declined and wait for the stream that won. */
+  readonly #awaiting = new Map<string, Set<Deferred<LivePeer>>>();
+  #closing: NetworkError | undefined;
+
+  constructor(options: LobbyOptions) {
+    this.#options = options;
+    this.#pairing = new Pairing(options.identity.id, {
+      welcome: (peer, standing) => this.#say(peer, OPCODES.welcome, standing),
+      confirm: (peer) => this.#confirm(peer),
+      decline: (peer) => this.#decline(peer),
+      admit: (peer, previous) => this.#admit(peer, previous),
+      dead: (peer) => peer.stream.abort(replaced(peer)),
+    });
+  }
+
+  /** A dial begins; `expected` is the text of the key its address names. */
+  dialling(expected: string | undefined): Dial<LivePeer> {
+    return this.#pairing.dialling(expected);
+  }
+
+  /** The dial is over, whatever came of it. */
+  settled(dial: Dial<LivePeer>): void {
+    this.#pairing.settled(dial);
+  }
+
+  /** The peer that a dialled link leads to: over this link, or over the one that serves the pair already. */
+  async dialled(
+    link: Link,
+    ticket: Ticket,
+    dial: Dial<LivePeer>,
+    signal: AbortSignal,
+  ): Promise<LivePeer> {
+    const peer = this.#meet(link, ticket, dial);
+    const cancel = (): void =>
+      peer.close({ code: "STREAM_CLOSED", text: "the dial was cancelled" });
+    signal.addEventListener("abort", cancel, { once: true });
+    try {
+      const outcome = await this.#decided(peer);
+      return outcome === "declined" ? await this.#admitted(peer.id, signal) : outcome;
+    } finally {
+      signal.removeEventListener("abort", cancel);
+    }
+  }
+
+  /** Resolves when the arrival is in the table; rejects with the reason when it never will be. */
+  async arrived(link: Link, ticket: Ticket): Promise<void> {
+    await this.#decided(this.#meet(link, ticket, undefined));
+  }
+
+  /** Ends every stream politely; resolves when nothing is left of them. */
+  async close(reason: NetworkError): Promise<void> {
+    this.#closing = reason;
+    const streams = [...this.#tickets.keys()];
+    for (const stream of streams) stream.close({ code: reason.code, text: reason.message }, reason);
+    for (const waiters of this.#awaiting.values()) {
+      for (const waiter of waiters) waiter.reject(reason);
+    }
+    await Promise.all(streams.map((stream) => stream.released));
+  }
+
+  /** A peer left the table. */
+  left(peer: LivePeer): void {
+    if (peer.authenticated) this.#pairing.gone(peer.id, peer);
+    const successor = this.#successors.get(peer);
+    this.#successors.delete(peer);
+    if (successor !== undefined && this.#candidates.has(successor)) this.#enter(successor);
+  }
+
+  /** Nothing is left of a peer's stream: its place is free. */
+  released(peer: LivePeer): void {
+    this.#tickets.get(peer.stream)?.leave();
+    this.#tickets.delete(peer.stream);
+    if (!peer.admitted) return;
+    const left = (this.#lingering.get(peer.id.text) ?? 1) - 1;
+    if (left === 0) this.#lingering.delete(peer.id.text);
+    else this.#lingering.set(peer.id.text, left);
+  }
+
+  /** Makes the candidate of a link. Throws `SELF_DIAL`. */
+  #meet(link: Link, ticket: Ticket, dial: Dial<LivePeer> | undefined): LivePeer {
+    const { runtime, limits, identity, owner } = this.#options;
+    const key = link.session.remoteKey;
+    const id = key === undefined ? PeerId.unproved(runtime.randomBytes(16)) : PeerId.from(key);
+    if (id.text === identity.id.text) {
+      const error = selfDial(link.address);
+      link.connection.abort(error);
+      throw error;
+    }
+    const outcome = deferred<LivePeer | "declined">();
+    const handler = {
+      frame: (frame: Frame) => this.#firstFrame(peer, frame),
+      ended: (reason: NetworkError) => this.#lost(peer, reason),
+      released: () => this.released(peer),
+    };
+    const stream = new Stream(link, { limits, runtime, pool: this.#pool }, handler);
+    const peer = new LivePeer(id, stream, owner);
+    const timer = runtime.setTimer(
+      () =>
+        peer.close({
+          code: "HANDSHAKE_TIMEOUT",
+          text: `not admitted in ${limits.handshakeTimeoutMs} ms`,
+        }),
+      limits.handshakeTimeoutMs,
+    );
+    this.#tickets.set(stream, ticket);
+    this.#candidates.set(peer, { ticket, dial, outcome, timer, fresh: true, answered: false });
+    if (this.#closing !== undefined) stream.abort(this.#closing);
+    return peer;
+  }
+
+  /** Asks `authorize`, then lets the pairing machine decide. */
+  async #decided(peer: LivePeer): Promise<LivePeer | "declined"> {
+    const candidate = this.#candidates.get(peer);
+    if (candidate === undefined) throw peer.stream.ended ?? new TypeError("not a candidate");
+    const { authorize } = this.#options;
+    peer.writable = peer.authenticated || peer.side === "dialer";
+    if (authorize !== undefined) {
+      try {
+        const writable = await Promise.race([authorize(peer), candidate.outcome.promise]);
+        peer.writable = writable === true;
+      } catch (error) {
+        if (peer.stream.ended !== undefined) throw peer.stream.ended;
+        peer.stream.start();
+        peer.stream.close({ code: "PEER_REFUSED", text: "authorize refused this node" });
+        throw networkError("PEER_REFUSED", "authorize refused this peer", {
+          peer: peer.id.text,
+          cause: error,
+        });
+      }
+    }
+    if (!peer.authenticated && peer.side === "listener") {
+      this.#say(peer, OPCODES.welcome, STANDING.none);
+      this.#enter(peer);
+    } else if (candidate.dial === undefined) {
+      this.#pairing.arrived(peer.id, peer);
+    } else if (peer.authenticated) {
+      this.#pairing.shaken(candidate.dial, peer.id, peer);
+    }
+    peer.stream.start();
+    return candidate.outcome.promise;
+  }
+
+  #firstFrame(peer: LivePeer, frame: Frame): void {
+    const candidate = this.#candidates.get(peer);
+    if (candidate === undefined) return;
+    const wanted = peer.side === "dialer" ? OPCODES.welcome : OPCODES.confirm;
+    const [flag] = frame.payload;
+    const fits =
+      frame.opcode === wanted &&
+      frame.payload.length === 1 &&
+      flag !== undefined &&
+      flag <= STANDING.live;
+    if (candidate.answered || !(fits || !peer.authenticated)) {
+      throw networkError("FRAME_MALFORMED", `opcode ${frame.opcode} before the stream was agreed`);
+    }
+    candidate.answered = true;
+    if (candidate.dial === undefined) {
+      candidate.fresh = flag === 1;
+      this.#pairing.confirmed(peer.id, peer);
+    } else if (peer.authenticated) {
+      this.#pairing.welcomed(candidate.dial, peer.id, flag as Standing);
+    } else {
+      this.#confirm(peer);
+      if (!fits) peer.frame(frame);
+    }
+  }
+
+  #confirm(peer: LivePeer): void {
+    this.#say(peer, OPCODES.confirm, this.#lingering.has(peer.id.text) ? 0 : 1);
+    this.#enter(peer);
+  }
+
+  #decline(peer: LivePeer): void {
+    this.#candidates.get(peer)?.outcome.resolve("declined");
+    peer.close({ code: "STREAM_CLOSED", text: "another stream serves this pair" });
+  }
+
+  #admit(peer: LivePeer, previous: LivePeer | undefined): void {
+    if (previous === undefined) {
+      this.#enter(peer);
+    } else if (this.#candidates.get(peer)?.fresh === true) {
+      this.#successors.set(previous, peer);
+      previous.stream.abort(replaced(previous));
+    } else {
+      this.#successors.set(previous, peer);
+      peer.stream.hold();
+      this.#giveTime(previous);
+    }
+  }
+
+  /** The older stream has until `closeTimeoutMs` to bring its last messages. */
+  #giveTime(previous: LivePeer): void {
+    const { runtime, limits } = this.#options;
+    const timer = runtime.setTimer(
+      () => previous.stream.abort(replaced(previous)),
+      limits.closeTimeoutMs,
+    );
+    void previous.stream.released.then(() => timer.cancel());
+  }
+
+  #say(peer: LivePeer, opcode: number, flag: number): void {
+    peer.stream.send(LANES.control, opcode, 0, 0, [Uint8Array.of(flag)]);
+  }
+
+  /** The edge into the table. */
+  #enter(peer: LivePeer): void {
+    const candidate = this.#candidates.get(peer);
+    if (candidate === undefined) return;
+    this.#candidates.delete(peer);
+    candidate.timer.cancel();
+    candidate.ticket.settle();
+    const { table, runtime, added } = this.#options;
+    peer.stream.handler = peer;
+    peer.since = runtime.wallClock();
+    table.add(peer);
+    this.#lingering.set(peer.id.text, (this.#lingering.get(peer.id.text) ?? 0) + 1);
+    peer.admitted = true;
+    added(peer);
+    peer.stream.release();
+    candidate.outcome.resolve(peer);
+    for (const waiter of this.#awaiting.get(peer.id.text) ?? []) waiter.resolve(peer);
+  }
+
+  /** A candidate's stream ended before it was admitted. */
+  #lost(peer: LivePeer, reason: NetworkError): void {
+    const candidate = this.#candidates.get(peer);
+    if (candidate === undefined) return;
+    this.#candidates.delete(peer);
+    candidate.timer.cancel();
+    candidate.outcome.reject(reason);
+    if (peer.authenticated) this.#pairing.gone(peer.id, peer);
+    for (const [previous, successor] of this.#successors) {
+      if (successor === peer) this.#successors.delete(previous);
+    }
+  }
+
+  /** The peer with this id, as soon as it is in the table: the other side chose another stream of the pair. */
+  async #admitted(id: PeerId, signal: AbortSignal): Promise<LivePeer> {
+    const present = this.#options.table.get(id.text);
+    if (present !== undefined) return present;
+    const waiter = deferred<LivePeer>();
+    const waiters = this.#awaiting.get(id.text) ?? new Set();
+    this.#awaiting.set(id.text, waiters.add(waiter));
+    const limit = new Deadline(
+      this.#options.runtime,
+      this.#options.limits.handshakeTimeoutMs,
+      () =>
+        networkError("HANDSHAKE_TIMEOUT", "the stream the other side chose did not come", {
+          peer: id.text,
+        }),
+      signal,
+      (reason) => waiter.reject(reason),
+    );
+    try {
+      return await waiter.promise;
+    } finally {
+      limit.clear();
+      waiters.delete(waiter);
+      if (waiters.size === 0) this.#awaiting.delete(id.text);
+    }
+  }
+}
+
+export function selfDial(address: string): NetworkError {
+  return networkError("SELF_DIAL", `${address} is this node itself`, { address });
+}
+
+function replaced(peer: LivePeer): NetworkError {
+  return networkError("STREAM_CLOSED", "replaced by a newer stream of the same node", {
+    peer: peer.id.text,
+  });
+}
