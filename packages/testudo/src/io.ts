@@ -1,0 +1,115 @@
+/**
+ * Io: the door to the process: its three streams, its signals, its exit.
+ *
+ * Commands get it as an argument, so that tests run them in-process with streams of their own. Nothing
+ * else in this package touches `process`.
+ */
+
+import type { Readable, Writable } from "node:stream";
+
+export interface Io {
+  readonly stdin: Readable;
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+  /** Whether a person looks at stdout, or types into stdin. */
+  readonly terminal: { readonly stdin: boolean; readonly stdout: boolean };
+  /** Columns of the terminal at stdout. */
+  readonly columns: number;
+  /** Tells of every SIGINT and SIGTERM; returns how to stop. While nobody listens they end the process. */
+  onSignal(listener: (name: string) => void): () => void;
+  /** Lets the reader of stdout see its end while the process lives on. All must be written. */
+  closeStdout(): Promise<void>;
+  /** Ends the process now, whatever is pending. */
+  exit(code: number): void;
+}
+
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+
+class SystemIo implements Io {
+  // Getters: Node sets a stream up when it is first asked for, and not every command needs all three.
+  get stdin(): Readable {
+    return process.stdin;
+  }
+
+  get stdout(): Writable {
+    return process.stdout;
+  }
+
+  get stderr(): Writable {
+    return process.stderr;
+  }
+
+  get terminal(): { stdin: boolean; stdout: boolean } {
+    return { stdin: process.stdin.isTTY === true, stdout: process.stdout.isTTY === true };
+  }
+
+  get columns(): number {
+    return process.stdout.columns ?? 80;
+  }
+
+  onSignal(listener: (name: string) => void): () => void {
+    for (const signal of SIGNALS) process.on(signal, listener);
+    return () => {
+      for (const signal of SIGNALS) process.removeListener(signal, listener);
+    };
+  }
+
+  async closeStdout(): Promise<void> {
+    if (process.platform === "win32" || process.stdout.isTTY) return;
+    await written(process.stdout);
+    const { closeSync, openSync } = await import("node:fs");
+    try {
+      // Node keeps the descriptor of stdout open for ever. The null device takes its number at once, so
+      // that no socket gets it.
+      closeSync(1);
+      openSync("/dev/null", "w");
+    } catch {
+      // Closed by somebody else: then its reader has seen the end already.
+    }
+  }
+
+  exit(code: number): void {
+    process.exit(code);
+  }
+}
+
+export function systemIo(): Io {
+  return new SystemIo();
+}
+
+/** Resolves when everything written so far is handed over, or never will be. Never rejects. */
+export function written(stream: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.destroyed) resolve();
+    else stream.write("", () => resolve());
+  });
+}
+
+/** The same for one chunk; rejects when it could not be written. Waits only when the stream is full. */
+export function writeTo(stream: Writable, chunk: string | Uint8Array): Promise<void> | undefined {
+  let settled: ((error?: Error | null) => void) | undefined;
+  const open = stream.write(chunk, (error) => settled?.(error));
+  if (open) return undefined;
+  return new Promise((resolve, reject) => {
+    settled = (error) => (error == null ? resolve() : reject(error));
+    // Its callback has come and gone: the stream was dead before.
+    if (stream.destroyed) resolve();
+  });
+}
+
+/** The chunks of `stdin`; throws the reason of `leave` when that fires, and `stdin` is then of no more use. */
+export async function* interruptible(
+  stdin: Readable,
+  leave: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  leave.throwIfAborted();
+  const stop = (): void => {
+    stdin.destroy(leave.reason);
+  };
+  leave.addEventListener("abort", stop, { once: true });
+  try {
+    yield* stdin;
+  } finally {
+    leave.removeEventListener("abort", stop);
+  }
+}

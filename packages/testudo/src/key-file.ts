@@ -1,0 +1,109 @@
+/**
+ * Identity files: `{"type":"ed25519","public":"…","secret":"…"}`, base64, mode 0600.
+ *
+ * `secret` is seed and public key, 64 bytes, as libsodium keeps them. A file is made whole or not at all,
+ * and never overwritten. No message here shows what is in it.
+ */
+
+import { open, rm } from "node:fs/promises";
+import { equal, fromBase64, Identity, toBase64 } from "@testudo/core";
+import { CommandError, fileTrouble } from "./failure.ts";
+
+/** Where `key new` puts it unless told otherwise. */
+export const DEFAULT_KEY_FILE = "testudo.key";
+/** More than an identity file ever has. */
+const MAX_FILE_BYTES = 4_096;
+
+interface Fields {
+  readonly type?: unknown;
+  readonly public?: unknown;
+  readonly secret?: unknown;
+}
+
+/** Throws `KEY_EXISTS` or `KEY_UNWRITABLE`. */
+export async function writeKeyFile(file: string, identity: Identity): Promise<void> {
+  const text = JSON.stringify({
+    type: "ed25519",
+    public: identity.id.text,
+    secret: toBase64(identity.secret()),
+  });
+  const handle = await open(file, "wx", 0o600).catch((error: unknown) => {
+    if (error instanceof Error && "code" in error && error.code === "EEXIST") {
+      throw new CommandError(
+        "KEY_EXISTS",
+        `${file} exists already and is not overwritten; name another with --file, or remove it`,
+      );
+    }
+    throw unwritable(file, error);
+  });
+  try {
+    await handle.writeFile(`${text}\n`);
+    await handle.sync();
+  } catch (error) {
+    await rm(file, { force: true });
+    throw unwritable(file, error);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Throws `KEY_UNREADABLE` or `KEY_MALFORMED`. `warn` hears of a file that others may read. */
+export async function readKeyFile(file: string, warn: (text: string) => void): Promise<Identity> {
+  const { text, mode } = await read(file);
+  if (process.platform !== "win32" && (mode & 0o077) !== 0) {
+    warn(`others may read ${file}; keep it to yourself: chmod 600 ${file}`);
+  }
+  const fields = parsed(text);
+  const secret = typeof fields.secret === "string" ? fromBase64(fields.secret) : undefined;
+  const open = typeof fields.public === "string" ? fromBase64(fields.public) : undefined;
+  if (fields.type !== "ed25519" || secret?.length !== 64 || open?.length !== 32) {
+    throw malformed(file);
+  }
+  let identity: Identity;
+  try {
+    identity = Identity.fromSecret(secret);
+  } catch {
+    throw malformed(file);
+  }
+  if (!equal(identity.publicKey, open)) throw malformed(file);
+  return identity;
+}
+
+async function read(file: string): Promise<{ text: string; mode: number }> {
+  try {
+    const handle = await open(file, "r");
+    try {
+      const { mode } = await handle.stat();
+      const buffer = new Uint8Array(MAX_FILE_BYTES);
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length);
+      return { text: new TextDecoder().decode(buffer.subarray(0, bytesRead)), mode };
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    throw new CommandError(
+      "KEY_UNREADABLE",
+      `cannot read ${file}: ${fileTrouble(error)}; testudo key new --file ${file} makes one`,
+      { cause: error },
+    );
+  }
+}
+
+function parsed(text: string): Fields {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? (value as Fields) : {};
+  } catch {
+    return {};
+  }
+}
+
+function malformed(file: string): CommandError {
+  return new CommandError("KEY_MALFORMED", `${file} is not an identity file of testudo key new`);
+}
+
+function unwritable(file: string, error: unknown): CommandError {
+  return new CommandError("KEY_UNWRITABLE", `cannot write ${file}: ${fileTrouble(error)}`, {
+    cause: error,
+  });
+}
