@@ -3,8 +3,8 @@
  *
  * A box is a 2-byte little-endian length and that many bytes: ciphertext, then a tag of 16. An empty
  * plaintext is the goodbye. Each direction has its own key, counting nonce and rekey. Synchronous, no
- * socket, no clock. It never releases a byte before its box's tag was verified, and never holds more of an
- * unfinished box than the box itself (64 KiB), whatever the pieces it arrives in.
+ * socket, no clock. It never releases a byte before its box's tag was verified, and never keeps more memory
+ * for an unfinished box than twice its 64 KiB, whatever the pieces it arrives in.
  */
 
 import { EMPTY, networkError, readU16, type Session, toUtf8, writeU16 } from "@testudo/core";
