@@ -14,6 +14,7 @@ export { Deadlines } from "./deadlines.ts";
 export type { Delivery, DeliveryReport } from "./delivery.ts";
 // Errors, limits, logging, time
 export * from "./errors.ts";
+export type { PeerName } from "./fan-out.ts";
 export type { Goodbye } from "./goodbye.ts";
 export { Identity, PeerId, verify } from "./identity.ts";
 export { defaultLimits, type Limits } from "./limits.ts";

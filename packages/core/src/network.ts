@@ -10,15 +10,16 @@ import { fromBase64, toUtf8 } from "./bytes.ts";
 import type { Channel } from "./channel.ts";
 import { Connector } from "./connector.ts";
 import { provider } from "./crypto/index.ts";
-import { type Delivery, PeerDelivery } from "./delivery.ts";
-import { asNetworkError, type NetworkError, networkError } from "./errors.ts";
-import { encodeHeader } from "./frame.ts";
+import type { Delivery } from "./delivery.ts";
+import { Dials } from "./dials.ts";
+import { type NetworkError, networkError } from "./errors.ts";
+import { FanOut, idOf, type PeerName } from "./fan-out.ts";
 import { Identity, PeerId } from "./identity.ts";
 import { type Limits, withDefaults } from "./limits.ts";
 import type { Authorize } from "./lobby.ts";
 import { type Logger, silent } from "./logger.ts";
-import { isSigned, type Message, type SignedMessage, signedBytes } from "./message.ts";
-import { checkMessage, flagsOf, LivePeer, type Peer, payloadOf } from "./peer.ts";
+import { type Message, type SignedMessage, signedBytes } from "./message.ts";
+import { checkMessage, LivePeer, type Peer } from "./peer.ts";
 import type { AnyPlugin } from "./plugin.ts";
 import { PluginHost } from "./plugin-host.ts";
 import { RouteTable } from "./route-table.ts";
@@ -59,11 +60,8 @@ export class Network implements AsyncDisposable {
   readonly #plugins: PluginHost;
   readonly #connector: Connector;
   readonly #channelHandlers = new Map<string, ChannelHandler>();
-  /** Dials under way, by address: concurrent ones of one address are one. */
-  readonly #dials = new Map<
-    string,
-    { peer: Promise<LivePeer>; cancel: AbortController; callers: number }
-  >();
+  readonly #dials: Dials;
+  readonly #fanOut: FanOut;
   /** Addresses that `add` reached and `delete` did not take back, and the id each led to. */
   readonly #wanted = new Map<string, string>();
   readonly #counters: Counters = {
@@ -118,6 +116,13 @@ export class Network implements AsyncDisposable {
         channelHandler: (name) => this.#channelHandlers.get(name),
       },
       added: (peer) => this.#added(peer),
+    });
+    this.#dials = new Dials((address, signal) => this.#connector.dial(address, signal));
+    this.#fanOut = new FanOut({
+      logger: this.logger,
+      nextNonce: () => this.#nextNonce(),
+      find: (name) => this.#find(name),
+      dial: (address) => this.#dial(parseAddress(address)),
     });
   }
 
@@ -193,7 +198,7 @@ export class Network implements AsyncDisposable {
   }
 
   /** Closes a peer (or stops a dial) and takes its address back: nothing redials it. Resolves when its bytes are wound down. */
-  async delete(peer: Peer | PeerId | string): Promise<void> {
+  async delete(peer: PeerName): Promise<void> {
     const live = this.#find(peer);
     this.#takeBack(typeof peer === "string" ? peer : undefined, live?.id.text ?? idOf(peer));
     if (live === undefined) return;
@@ -206,11 +211,13 @@ export class Network implements AsyncDisposable {
    * dialled. Never waits; `report()` tells what became of it. Throws `TypeError`, `RangeError` or
    * `AddressError` for arguments that can never work.
    */
-  broadcast(message: Message, ...peers: readonly (Peer | PeerId | string)[]): Delivery {
+  broadcast(message: Message, ...peers: readonly PeerName[]): Delivery {
     checkMessage(message, this.limits);
     this.#checkOpen(this.#mute);
-    if (peers.length > 0) return this.#toNamed(message, peers);
-    return this.#plugins.disseminate(message) ?? this.#toPeers(message, this.#table.writable());
+    if (peers.length > 0) return this.#fanOut.toNamed(message, peers);
+    return (
+      this.#plugins.disseminate(message) ?? this.#fanOut.toPeers(message, this.#table.writable())
+    );
   }
 
   /** To min(n, writable) distinct writable peers, each set of them equally likely. */
@@ -218,7 +225,7 @@ export class Network implements AsyncDisposable {
     checkMessage(message, this.limits);
     this.#checkOpen(this.#mute);
     if (typeof n !== "number" || Number.isNaN(n)) throw new TypeError("n must be a number");
-    return this.#toPeers(message, this.#table.sample(Math.floor(n), this.runtime));
+    return this.#fanOut.toPeers(message, this.#table.sample(Math.floor(n), this.runtime));
   }
 
   /** The message with our key and a signature over network id, opcode, nonce and body. */
@@ -265,7 +272,7 @@ export class Network implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const reason = networkError("NETWORK_CLOSED", "the node is closing");
-    for (const { cancel } of this.#dials.values()) cancel.abort(reason);
+    this.#dials.cancelAll(reason);
     this.#wanted.clear();
     await this.#plugins.close();
     this.#mute = true;
@@ -298,7 +305,7 @@ export class Network implements AsyncDisposable {
   }
 
   /** A live peer by object, id or address. */
-  #find(peer: Peer | PeerId | string): LivePeer | undefined {
+  #find(peer: PeerName): LivePeer | undefined {
     if (peer instanceof LivePeer) return this.#table.get(peer.id.text) === peer ? peer : undefined;
     if (peer instanceof PeerId) return this.#table.get(peer.text);
     if (typeof peer !== "string")
@@ -327,107 +334,16 @@ export class Network implements AsyncDisposable {
     for (const [wanted, ledTo] of this.#wanted) if (ledTo === id) addresses.add(wanted);
     for (const each of addresses) {
       this.#wanted.delete(each);
-      this.#dials
-        .get(each)
-        ?.cancel.abort(networkError("STREAM_CLOSED", "deleted while dialling", { address: each }));
+      const details = { address: each };
+      this.#dials.cancel(each, networkError("STREAM_CLOSED", "deleted while dialling", details));
     }
   }
 
   async #dial(address: Address, signal?: AbortSignal): Promise<LivePeer> {
     await this.#plugins.started();
     this.#checkOpen();
-    let dial = this.#dials.get(address.text);
-    if (dial === undefined) {
-      const cancel = new AbortController();
-      const peer = this.#connector.dial(address, cancel.signal);
-      dial = { peer, cancel, callers: 0 };
-      this.#dials.set(address.text, dial);
-      const forget = (): void => {
-        this.#dials.delete(address.text);
-      };
-      peer.then(forget, forget);
-    }
-    dial.callers++;
-    const { peer, cancel } = dial;
-    const leave = (): void => {
-      if (dial !== undefined && --dial.callers === 0) cancel.abort(signal?.reason);
-    };
-    if (signal === undefined) return peer;
-    return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
-        leave();
-        reject(signal.reason);
-      };
-      signal.addEventListener("abort", onAbort, { once: true });
-      if (signal.aborted) onAbort();
-      peer.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-    });
+    return this.#dials.join(address, signal);
   }
-
-  #toPeers(message: Message, peers: readonly LivePeer[]): PeerDelivery {
-    const delivery = new PeerDelivery();
-    if (peers.length > 0) this.#post(message, peers, delivery);
-    return delivery;
-  }
-
-  /** Encodes once for all. */
-  #post(message: Message, peers: readonly LivePeer[], delivery: PeerDelivery): void {
-    const payload = payloadOf(message);
-    const nonce = isSigned(message) ? message.nonce : this.#nextNonce();
-    const header = encodeHeader(message.opcode, nonce, flagsOf(message), payload);
-    for (const peer of peers) {
-      try {
-        delivery.add(peer, peer.sendEncoded(header, payload));
-      } catch (error) {
-        delivery.fail(peer, asNetworkError(error, "STREAM_CLOSED", "not sent"));
-      }
-    }
-  }
-
-  #toNamed(message: Message, names: readonly (Peer | PeerId | string)[]): PeerDelivery {
-    const delivery = new PeerDelivery();
-    const here = new Set<LivePeer>();
-    for (const name of names) {
-      const peer = this.#find(name);
-      if (peer !== undefined) here.add(peer);
-      else if (typeof name === "string" && fromBase64(name)?.length !== 32)
-        this.#toAddress(message, name, delivery);
-      else {
-        const id = idOf(name);
-        const error = networkError(
-          "STREAM_CLOSED",
-          `peer ${id} is not connected; add its address first`,
-          { peer: id },
-        );
-        this.logger.warn(
-          { peer: id, opcode: message.opcode },
-          "a broadcast named a peer that is not connected",
-        );
-        delivery.fail(typeof name === "string" || name instanceof PeerId ? id : name, error);
-      }
-    }
-    if (here.size > 0) this.#post(message, [...here], delivery);
-    return delivery;
-  }
-
-  #toAddress(message: Message, address: string, delivery: PeerDelivery): void {
-    const sending = this.add(address).then(
-      (peer) => this.#post(message, [peer as LivePeer], delivery),
-      (error: unknown) => {
-        this.logger.warn(
-          { address, opcode: message.opcode },
-          "a broadcast's address could not be reached",
-        );
-        delivery.fail(address, asNetworkError(error, "DIAL_REFUSED", "not sent", { address }));
-      },
-    );
-    delivery.wait(sending);
-  }
-}
-
-function idOf(peer: Peer | PeerId | string): string {
-  if (typeof peer === "string") return peer;
-  return peer instanceof PeerId ? peer.text : peer.id.text;
 }
 
 function networkIdOf(given: Uint8Array | string): Uint8Array {

@@ -196,7 +196,8 @@ export class Pairing<C> {
   /** Dials that waited for an arrival decide again: there is a live stream now, or nothing to wait for. */
   #reconsider(pair: Pair<C>, id: PeerId): void {
     if (!this.#live.has(pair.key) && pair.open.size > 0) return;
-    const waiting = [...pair.waiting];
+    // The newest first: an older one may lead to a node that died meanwhile.
+    const waiting = [...pair.waiting].reverse();
     pair.waiting.clear();
     for (const [dial, standing] of waiting) this.#decide(pair, dial, id, standing);
   }
