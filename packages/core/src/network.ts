@@ -202,7 +202,7 @@ export class Network implements AsyncDisposable {
     const live = this.#find(peer);
     this.#takeBack(typeof peer === "string" ? peer : undefined, live?.id.text ?? idOf(peer));
     if (live === undefined) return;
-    live.close({ code: "STREAM_CLOSED", text: "deleted by the other side" });
+    live.close({ code: "STREAM_CLOSED", text: "deleted" });
     await live.stream.released;
   }
 

@@ -9,7 +9,7 @@ import type { Side } from "./connection.ts";
 import { Deadlines } from "./deadlines.ts";
 import { type NetworkError, networkError } from "./errors.ts";
 import { FLAGS, type Frame } from "./frame.ts";
-import type { Goodbye } from "./goodbye.ts";
+import { type Goodbye, saidByUs } from "./goodbye.ts";
 import type { PeerId } from "./identity.ts";
 import { LANES, type Lane } from "./lane.ts";
 import type { Limits } from "./limits.ts";
@@ -294,10 +294,7 @@ export class LivePeer implements Peer, MessageOrigin {
   }
 
   close(goodbye: Goodbye): void {
-    this.stream.close(
-      goodbye,
-      networkError(goodbye.code, goodbye.text, { peer: this.id.text, address: this.address }),
-    );
+    this.stream.close(goodbye, saidByUs(goodbye, { peer: this.id.text, address: this.address }));
   }
 
   #coreFrame(frame: Frame): void {

@@ -9,7 +9,7 @@ import type { Section } from "./address.ts";
 import type { Side } from "./connection.ts";
 import { asNetworkError, type NetworkError, networkError } from "./errors.ts";
 import { decodeFrame, encodeHeader, type Frame, FrameDecoder } from "./frame.ts";
-import { decodeGoodbye, encodeGoodbye, type Goodbye, saidByPeer } from "./goodbye.ts";
+import { decodeGoodbye, encodeGoodbye, type Goodbye, saidByPeer, saidByUs } from "./goodbye.ts";
 import { LANES, type Lane } from "./lane.ts";
 import type { Limits } from "./limits.ts";
 import { SIGNATURE_BYTES } from "./message.ts";
@@ -136,7 +136,7 @@ export class Stream implements OutboxOwner {
    * Over at once for everybody above, with `reason`. What was accepted still goes out, then the goodbye;
    * then the other side has `closeTimeoutMs` to finish before it is cut.
    */
-  close(goodbye: Goodbye, reason: NetworkError = networkError(goodbye.code, goodbye.text)): void {
+  close(goodbye: Goodbye, reason: NetworkError = saidByUs(goodbye)): void {
     this.#over(reason, goodbye);
   }
 
