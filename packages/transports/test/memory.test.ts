@@ -263,8 +263,8 @@ describe("the link machine", () => {
     expect(() => memory({ bandwidth: 0 })).toThrow("bandwidth");
   });
 
-  it("never reorders, never hurries and never waits forever", () => {
-    fc.assert(
+  it("never reorders, never hurries and never waits forever", async () => {
+    await fc.assert(
       fc.property(
         fc.record({
           latencyMs: fc.nat(100),
