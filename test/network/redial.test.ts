@@ -1,6 +1,7 @@
 import type { Identity } from "@testudo/core";
 import { noise } from "@testudo/transports/noise";
 import { describe, expect, it } from "vitest";
+import type { FaultyConnection } from "../support/faulty.ts";
 import { sortedIdentities } from "../support/identities.ts";
 import { checkAll, type Member, Pair } from "../support/pair.ts";
 import { forSeeds } from "../support/seeds.ts";
@@ -133,6 +134,43 @@ describe("a node that died in silence", () => {
 });
 
 describe("lines cut at any point", () => {
+  /** The larger key's stream is open at the smaller and live at the larger; the smaller's own dial gave way to it. */
+  async function gaveWay(): Promise<{ pair: Pair; adding: Promise<unknown>; cut: () => void }> {
+    const line = { latencyMs: 10 };
+    const pair = new Pair({ identities: [SMALL, LARGE], seed: 1, line });
+    const { one, other, runtime } = pair;
+    await pair.start();
+    other.network.add(one.address).catch(() => {});
+    await runtime.advance(40);
+    const adding = one.network.add(other.address);
+    adding.catch(() => {});
+    await runtime.advance(25);
+    // The confirmation is under way and will not arrive.
+    const arrival = one.line.connections[0] as FaultyConnection;
+    arrival.lost = true;
+    await runtime.advance(45);
+    expect([one.network.peers.size, other.network.peers.size]).toEqual([0, 1]);
+    return { pair, adding, cut: () => arrival.abort(new Error("cut")) };
+  }
+
+  it("do not make an arrival wait for a dial that gave way to another", async () => {
+    const { pair, adding } = await gaveWay();
+    const { one, other, runtime } = pair;
+    other.line.connections[0]?.abort(new Error("cut"));
+    await runtime.advance(0);
+    await runtime.during(other.network.add(one.address), 200);
+    await runtime.during(adding, 100);
+    pair.checkStream();
+    await pair.close();
+  });
+
+  it("fail a dial that gave way as soon as there is nothing left to wait for", async () => {
+    const { pair, adding, cut } = await gaveWay();
+    cut();
+    await expect(pair.runtime.during(adding, 10)).rejects.toThrow("cut");
+    await pair.close();
+  });
+
   it("leave nobody waiting, and the next dial works", async () => {
     let failed = 0;
     await forSeeds(600, async (seed, random) => {

@@ -2,7 +2,7 @@
  * Faulty: a transport whose connections can be cut, or fall silent as when a machine loses its power.
  */
 
-import type { Connection, Section, Transport } from "@testudo/core";
+import { type Connection, deferred, type Section, type Transport } from "@testudo/core";
 
 export class Faulty implements Transport {
   readonly name: string;
@@ -12,6 +12,7 @@ export class Faulty implements Transport {
   /** Told of each connection as it is made. */
   onConnection: (connection: FaultyConnection) => void = () => {};
   readonly #below: Transport;
+  #lost = false;
 
   constructor(below: Transport) {
     this.#below = below;
@@ -28,13 +29,15 @@ export class Faulty implements Transport {
     return this.#below.listen(section, (connection) => accept(this.#wrap(connection)));
   };
 
-  /** Every connection falls silent: nothing comes or goes, and neither end is told. */
+  /** Every connection falls silent, now and ever after: nothing comes or goes, and neither end is told. */
   loseAll(): void {
+    this.#lost = true;
     for (const connection of this.connections) connection.lost = true;
   }
 
   #wrap(below: Connection): FaultyConnection {
     const connection = new FaultyConnection(below);
+    connection.lost = this.#lost;
     this.connections.push(connection);
     this.onConnection(connection);
     return connection;
@@ -45,9 +48,12 @@ export class FaultyConnection implements Connection {
   lost = false;
   readonly #below: Connection;
   readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #aborted = deferred<Error>();
+  readonly closed: Promise<Error | undefined>;
 
   constructor(below: Connection) {
     this.#below = below;
+    this.closed = Promise.race([below.closed, this.#aborted.promise]);
     this.#chunks = below[Symbol.asyncIterator]();
   }
 
@@ -57,10 +63,6 @@ export class FaultyConnection implements Connection {
 
   get local(): boolean {
     return this.#below.local;
-  }
-
-  get closed(): Promise<Error | undefined> {
-    return this.#below.closed;
   }
 
   write(...pieces: readonly Uint8Array[]): boolean {
@@ -80,12 +82,15 @@ export class FaultyConnection implements Connection {
   }
 
   abort(reason: Error): void {
-    if (!this.lost) this.#below.abort(reason);
+    if (this.lost) this.#aborted.resolve(reason);
+    else this.#below.abort(reason);
   }
 
   async next(): Promise<IteratorResult<Uint8Array>> {
-    const result = await this.#chunks.next();
-    return this.lost ? new Promise(() => {}) : result;
+    const result = await Promise.race([this.#chunks.next(), this.#aborted.promise]);
+    if (result instanceof Error) throw result;
+    if (!this.lost) return result;
+    throw await this.#aborted.promise;
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {

@@ -98,7 +98,10 @@ export class Lobby {
     signal.addEventListener("abort", cancel, { once: true });
     try {
       const outcome = await this.#decided(peer);
-      return outcome === "declined" ? await this.#admitted(peer.id, signal) : outcome;
+      if (outcome !== "declined") return outcome;
+      // Nothing waits for this dial any more, and it may be an arrival that it waits for.
+      this.#pairing.settled(dial);
+      return await this.#admitted(peer.id, signal);
     } finally {
       signal.removeEventListener("abort", cancel);
     }
@@ -294,6 +297,15 @@ export class Lobby {
     for (const [previous, successor] of this.#successors) {
       if (successor === peer) this.#successors.delete(previous);
     }
+    this.#despair(peer.id.text, reason);
+  }
+
+  /** With the last arrival of a node goes the hope that a declined dial ends in the stream it chose. */
+  #despair(id: string, reason: NetworkError): void {
+    const waiters = this.#awaiting.get(id);
+    if (waiters === undefined || this.#options.table.get(id) !== undefined) return;
+    for (const other of this.#candidates.keys()) if (other.id.text === id) return;
+    for (const waiter of waiters) waiter.reject(reason);
   }
 
   /** The peer with this id, as soon as it is in the table: the other side chose another stream of the pair. */
