@@ -8,7 +8,7 @@ import {
   noiseVectors,
   publicVectors,
 } from "../../../../test/support/vectors.ts";
-import { play } from "./support.ts";
+import { play } from "./play.ts";
 
 const COUNTS = { cacophony: 472, snow: 408 } as const;
 const available = publicVectors() !== undefined;

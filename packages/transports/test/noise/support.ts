@@ -1,6 +1,6 @@
 /**
- * What the noise tests share: vectors played through two machines, sessions with known keys, and two
- * transforms over a pipe in memory that can be tampered with.
+ * What the noise tests share: sessions with known keys, and two transforms over a pipe in memory that can
+ * be tampered with.
  */
 
 import {
@@ -10,6 +10,7 @@ import {
   type HandshakeOptions,
   Identity,
   Inbox,
+  type Section,
   type Side,
   section,
   type Transform,
@@ -17,13 +18,9 @@ import {
   toUtf8,
   Wire,
 } from "@testudo/core";
-import { type CipherName, type KeyAgreement, provider } from "@testudo/core/crypto";
-import { expect } from "vitest";
-import type { NoiseVector } from "../../../../test/support/vectors.ts";
+import { type CipherName, provider } from "@testudo/core/crypto";
 import { CipherState } from "../../src/noise/cipher.ts";
-import { Handshake } from "../../src/noise/handshake.ts";
 import type { NoiseSession } from "../../src/noise/index.ts";
-import { parseProtocol } from "../../src/noise/patterns.ts";
 import { type RekeyLimits, NoiseSession as Session } from "../../src/noise/session.ts";
 
 export function bytes(hex: string): Uint8Array {
@@ -43,49 +40,6 @@ export function secret(label: string): Uint8Array {
 
 export function other(side: Side): Side {
   return side === "dialer" ? "listener" : "dialer";
-}
-
-function machine(vector: NoiseVector, side: Side): Handshake {
-  const ours = side === "dialer" ? "init" : "resp";
-  const pair = (hex: string | undefined): KeyAgreement | undefined =>
-    hex === undefined ? undefined : provider.keyAgreement(bytes(hex));
-  const staticKey = pair(vector[`${ours}_static`]);
-  const ephemeralKey = pair(vector[`${ours}_ephemeral`]);
-  const remoteStatic = vector[`${ours}_remote_static`];
-  return new Handshake({
-    protocol: parseProtocol(vector.protocol_name),
-    side,
-    prologue: bytes(vector[`${ours}_prologue`]),
-    psks: (vector[`${ours}_psks`] ?? []).map(bytes),
-    ...(staticKey === undefined ? {} : { staticKey }),
-    ...(ephemeralKey === undefined ? {} : { ephemeralKey }),
-    ...(remoteStatic === undefined ? {} : { remoteStatic: bytes(remoteStatic) }),
-  });
-}
-
-/** Plays a vector through both sides, and expects its bytes. */
-export function play(vector: NoiseVector): void {
-  const dialer = machine(vector, "dialer");
-  const listener = machine(vector, "listener");
-  const { messages, oneWay } = parseProtocol(vector.protocol_name);
-  const handshake = vector.messages.slice(0, messages.length);
-  for (const [index, { payload, ciphertext }] of handshake.entries()) {
-    const [from, to] = index % 2 === 0 ? [dialer, listener] : [listener, dialer];
-    expect(toHex(from.write(bytes(payload)))).toBe(ciphertext);
-    expect(toHex(to.read(bytes(ciphertext)))).toBe(payload);
-  }
-  expect(toHex(dialer.hash)).toBe(toHex(listener.hash));
-  if (vector.handshake_hash !== undefined) expect(toHex(dialer.hash)).toBe(vector.handshake_hash);
-  const keys = { dialer: dialer.split(), listener: listener.split() };
-  expect(toHex(keys.dialer.exporter)).toBe(toHex(keys.listener.exporter));
-  for (const [index, { payload, ciphertext }] of vector.messages.entries()) {
-    if (index < messages.length) continue;
-    const forward = oneWay || index % 2 === 0;
-    const [from, to] = forward ? [keys.dialer, keys.listener] : [keys.listener, keys.dialer];
-    const none = new Uint8Array(0);
-    expect(joinedHex(from.seal.seal(none, [bytes(payload)]))).toBe(ciphertext);
-    expect(joinedHex(to.open.open(none, [bytes(ciphertext)]) ?? [])).toBe(payload);
-  }
 }
 
 export interface SessionPair {
@@ -174,7 +128,7 @@ export function options(side: Side, changes: Partial<HandshakeOptions> = {}): Ha
 }
 
 /** The section that names the listener. */
-export function listenerSection(name: string = "noise"): HandshakeOptions["section"] {
+export function listenerSection(name: string = "noise"): Section {
   return section(name, IDENTITIES.listener.id.text);
 }
 
