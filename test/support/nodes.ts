@@ -17,8 +17,12 @@ import {
 } from "@testudo/core";
 import { MemoryHub, type MemoryOptions, memory } from "@testudo/transports/memory";
 import { Faulty } from "./faulty.ts";
-import { settled, VirtualRuntime } from "./virtual-runtime.ts";
+import { VirtualRuntime } from "./virtual-runtime.ts";
 import { vouch } from "./vouch.ts";
+
+const LONGEST_CONNECT_MS = 60_000;
+
+const ON_THE_LINE_MS = 200;
 
 export interface NodesOptions {
   readonly seed?: number;
@@ -76,8 +80,9 @@ export class Nodes {
   /** `from` dials `to`. Each as the other sees it: `to` as seen by `from` first. */
   async connect(from: TestNode, to: TestNode): Promise<[Peer, Peer]> {
     const there = await this.runtime.during(from.network.add(to.address));
-    await settled();
-    const here = to.network.peers.get(from.network.id.text);
+    const { peers } = to.network;
+    await this.runtime.until(() => peers.has(from.network.id.text), LONGEST_CONNECT_MS);
+    const here = peers.get(from.network.id.text);
     if (here === undefined) throw new Error(`${to.name} does not know ${from.name}`);
     return [there, here];
   }
@@ -85,6 +90,8 @@ export class Nodes {
   /** Closes all that are open. Rejects when a timer is left behind. */
   async close(): Promise<void> {
     await this.runtime.during(Promise.all(this.#networks.map((network) => network.close())));
+    // What is on the line when both ends are closed still arrives.
+    await this.runtime.advance(ON_THE_LINE_MS);
     if (this.runtime.pending > 0) throw new Error(`${this.runtime.pending} timers are left`);
   }
 }

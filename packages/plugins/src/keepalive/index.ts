@@ -69,9 +69,7 @@ export function keepalive(options: KeepaliveOptions = {}): Plugin {
     name: "keepalive",
     startup({ network }) {
       if (watch !== undefined) throw new TypeError("this plugin already serves a network");
-      const ask = (peer: Peer, signal: AbortSignal): Promise<void> =>
-        measure(network, peer, signal);
-      watch = new Watch(network, { intervalMs, timeoutMs, ask });
+      watch = new Watch(network, { intervalMs, timeoutMs, ask: (peer) => measure(network, peer) });
       if (redialOptions !== undefined) redial = new Redial(network, redialOptions);
     },
     newMessage({ message, reply }) {
@@ -94,9 +92,9 @@ export function keepalive(options: KeepaliveOptions = {}): Plugin {
   };
 }
 
-async function measure(network: Network, peer: Peer, signal: AbortSignal): Promise<void> {
+async function measure(network: Network, peer: Peer): Promise<void> {
   const askedAt = network.runtime.now();
-  await peer.request(question, KeepaliveResponse, { signal });
+  await peer.request(question, KeepaliveResponse);
   peer.roundTripMs = network.runtime.now() - askedAt;
 }
 

@@ -38,7 +38,8 @@ interface Entry {
   readonly address: string;
   attempts: number;
   timer: Timer | undefined;
-  dialling: boolean;
+  /** Ends the dial under way. */
+  dial: AbortController | undefined;
   upSince: number;
 }
 
@@ -46,7 +47,6 @@ export class Redial {
   readonly #network: Network;
   readonly #options: Readonly<Required<RedialOptions>>;
   readonly #book = new Map<string, Entry>();
-  readonly #stopping = new AbortController();
 
   constructor(network: Network, options: Readonly<Required<RedialOptions>>) {
     this.#network = network;
@@ -77,21 +77,21 @@ export class Redial {
 
   /** Stops what is under way. Holds no timer afterwards. */
   stop(): void {
-    this.#stopping.abort();
     for (const entry of this.#book.values()) this.#forget(entry);
   }
 
   #entry(address: string): Entry {
     const known = this.#book.get(address);
     if (known !== undefined) return known;
-    const entry: Entry = { address, attempts: 0, timer: undefined, dialling: false, upSince: 0 };
+    const entry: Entry = { address, attempts: 0, timer: undefined, dial: undefined, upSince: 0 };
     this.#book.set(address, entry);
     return entry;
   }
 
   #forget(entry: Entry): void {
-    entry.timer?.cancel();
     this.#book.delete(entry.address);
+    entry.timer?.cancel();
+    entry.dial?.abort();
   }
 
   #up(entry: Entry): void {
@@ -112,7 +112,7 @@ export class Redial {
   }
 
   #wait(entry: Entry): void {
-    if (entry.timer !== undefined || entry.dialling) return;
+    if (entry.timer !== undefined || entry.dial !== undefined) return;
     const { minDelayMs, maxDelayMs } = this.#options;
     const bound = Math.min(maxDelayMs, minDelayMs * 2 ** entry.attempts++);
     const { runtime } = this.#network;
@@ -130,15 +130,16 @@ export class Redial {
     const id = wanted.get(entry.address);
     if (id === undefined) this.#forget(entry);
     if (id === undefined || peers.has(id)) return;
-    entry.dialling = true;
+    const dial = new AbortController();
+    entry.dial = dial;
     let reason: unknown;
     try {
-      const peer = await this.#network.add(entry.address, { signal: this.#stopping.signal });
+      const peer = await this.#network.add(entry.address, { signal: dial.signal });
       if (!peer.connected) reason = "it left at once";
     } catch (error) {
       reason = error;
     }
-    entry.dialling = false;
+    entry.dial = undefined;
     if (this.#book.get(entry.address) !== entry) return;
     if (reason === undefined) this.#up(entry);
     else if (wanted.has(entry.address)) this.#again(entry, reason);

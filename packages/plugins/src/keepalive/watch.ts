@@ -19,7 +19,7 @@ export interface WatchOptions {
   readonly intervalMs: number;
   readonly timeoutMs: number;
   /** Asks; resolves when the peer answered. */
-  readonly ask: (peer: Peer, signal: AbortSignal) => Promise<unknown>;
+  readonly ask: (peer: Peer) => Promise<unknown>;
 }
 
 export class Watch {
@@ -28,7 +28,6 @@ export class Watch {
   readonly #watched = new Map<Peer, Watched>();
   readonly #quiet: Deadlines<Watched>;
   readonly #silent: Deadlines<Watched>;
-  readonly #stopping = new AbortController();
 
   constructor(network: Network, options: WatchOptions) {
     const { runtime } = network;
@@ -52,9 +51,8 @@ export class Watch {
     this.#silent.delete(watched);
   }
 
-  /** Forgets everybody, and what was asked. Holds no timer afterwards. */
+  /** Forgets everybody. Holds no timer afterwards; what was asked ends by its own deadline. */
   stop(): void {
-    this.#stopping.abort();
     this.#watched.clear();
     this.#quiet.clear();
     this.#silent.clear();
@@ -82,7 +80,7 @@ export class Watch {
   #ask(watched: Watched): void {
     watched.askedAt = this.#network.runtime.now();
     this.#silent.add(watched);
-    this.#options.ask(watched.peer, this.#stopping.signal).then(
+    this.#options.ask(watched.peer).then(
       () => {
         if (this.#watched.get(watched.peer) === watched) this.#rest(watched);
       },

@@ -69,7 +69,6 @@ export class Latency implements Plugin {
   readonly #peers = new Map<Peer, RoundTrips>();
   #runtime: Runtime | undefined;
   #timer: Timer | undefined;
-  #closing = new AbortController();
 
   constructor({ intervalMs = 10_000, timeoutMs = 5_000, samples = 128 }: LatencyOptions = {}) {
     this.#intervalMs = numberFrom(0, intervalMs, "intervalMs");
@@ -80,8 +79,7 @@ export class Latency implements Plugin {
   startup({ network }: NetworkContext): void {
     if (this.#runtime !== undefined) throw new TypeError("this plugin already serves a network");
     this.#runtime = network.runtime;
-    this.#closing = new AbortController();
-    if (this.#intervalMs > 0) this.#schedule(network.runtime, this.#closing.signal);
+    if (this.#intervalMs > 0) this.#schedule(network.runtime);
   }
 
   nodeAdded({ peer }: PeerContext): void {
@@ -98,7 +96,6 @@ export class Latency implements Plugin {
 
   close(): void {
     this.#timer?.cancel();
-    this.#closing.abort();
     this.#peers.clear();
     this.#runtime = undefined;
   }
@@ -133,11 +130,11 @@ export class Latency implements Plugin {
     );
   }
 
-  #schedule(runtime: Runtime, signal: AbortSignal): void {
+  #schedule(runtime: Runtime): void {
     this.#timer = runtime.setTimer(() => {
       // What is lost is in the figures, and who left is no longer among them: nothing else to do.
-      for (const peer of this.#peers.keys()) this.ping(peer, { signal }).catch(() => {});
-      this.#schedule(runtime, signal);
+      for (const peer of this.#peers.keys()) this.ping(peer).catch(() => {});
+      this.#schedule(runtime);
     }, this.#intervalMs);
   }
 }
