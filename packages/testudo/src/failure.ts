@@ -13,7 +13,7 @@ export type FailureCode =
   | "KEY_UNWRITABLE"
   | "FILE_UNREADABLE"
   | "INTERRUPTED"
-  | "DEMO_FAILED"
+  | "CHILD_FAILED"
   | "FAILED";
 
 /** Something a command could not do. */
