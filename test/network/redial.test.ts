@@ -1,4 +1,4 @@
-import type { Identity } from "@testudo/core";
+import type { Identity, Limits } from "@testudo/core";
 import { noise } from "@testudo/transports/noise";
 import { describe, expect, it } from "vitest";
 import type { FaultyConnection } from "../support/faulty.ts";
@@ -131,6 +131,62 @@ describe("a node that died in silence", () => {
       });
     }, 60_000);
   }
+});
+
+describe("a stream that waits for the one before it", () => {
+  /** The goodbye of the first stream does not arrive, so the other side gives it time before the second. */
+  async function waiting(limits: Partial<Limits> = {}): Promise<Pair> {
+    const line = { latencyMs: 10 };
+    const pair = new Pair({ identities: [SMALL, LARGE], seed: 1, line, limits });
+    const { one, other, runtime } = pair;
+    await pair.start();
+    await runtime.during(one.network.add(other.address));
+    await runtime.advance(50);
+    const [first] = one.line.connections;
+    if (first !== undefined) first.lost = true;
+    void one.network.delete(other.network.id);
+    await runtime.during(one.network.add(other.address), 200);
+    await runtime.advance(100);
+    expect(other.events).toEqual(["added"]);
+    return pair;
+  }
+
+  it("is admitted when the one before it had its time", async () => {
+    const pair = await waiting();
+    const { one, other, runtime } = pair;
+    one.say();
+    await runtime.advance(3_000);
+    expect(other.events).toEqual(["added", "deleted STREAM_CLOSED", "added", "message"]);
+    pair.checkStream();
+    await pair.close();
+  });
+
+  it("makes room when its node died and dials anew", async () => {
+    const pair = await waiting();
+    const { one, other, runtime } = pair;
+    one.line.loseAll();
+    const again = pair.member(one.network.identity, 3);
+    await pair.join(again, "again");
+    await runtime.during(again.network.add(other.address), 200);
+    again.say();
+    await runtime.advance(3_000);
+    expect(other.events).toEqual(["added", "deleted STREAM_CLOSED", "added", "message"]);
+    await runtime.during(again.network.close());
+    await pair.close();
+  });
+
+  it("may run out of time first, and the next dial is admitted in its place", async () => {
+    const pair = await waiting({ handshakeTimeoutMs: 1_000, closeTimeoutMs: 5_000 });
+    const { one, other, runtime } = pair;
+    await runtime.advance(1_000);
+    expect(other.events).toEqual(["added"]);
+    await runtime.during(one.network.add(other.address), 200);
+    one.say();
+    await runtime.advance(100);
+    expect(other.events).toEqual(["added", "deleted STREAM_CLOSED", "added", "message"]);
+    pair.checkStream();
+    await pair.close();
+  });
 });
 
 describe("lines cut at any point", () => {

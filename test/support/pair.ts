@@ -33,6 +33,8 @@ export class Member {
   address = "";
   /** Greets whoever comes with that many messages at once. */
   greeting = 0;
+  /** The number its first message bears. */
+  first = 0;
   #sent = 0;
 
   constructor(network: Network, line: Faulty) {
@@ -61,11 +63,11 @@ export class Member {
 
   /** Broadcasts the next number. */
   say(): void {
-    this.network.broadcast(Numbered.of(String(this.#sent++)));
+    this.network.broadcast(Numbered.of(String(this.first + this.#sent++)));
   }
 
   get sent(): string[] {
-    return Array.from({ length: this.#sent }, (_, i) => String(i));
+    return Array.from({ length: this.#sent }, (_, i) => String(this.first + i));
   }
 
   count(event: string): number {

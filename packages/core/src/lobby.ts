@@ -243,14 +243,12 @@ export class Lobby {
   #admit(peer: LivePeer, previous: LivePeer | undefined): void {
     if (previous === undefined) {
       this.#enter(peer);
-    } else if (this.#candidates.get(peer)?.fresh === true) {
-      this.#successors.set(previous, peer);
-      previous.stream.abort(replaced(previous));
-    } else {
-      this.#successors.set(previous, peer);
-      peer.stream.hold();
-      this.#giveTime(previous);
+      return;
     }
+    this.#successors.set(previous, peer);
+    peer.stream.hold();
+    if (this.#candidates.get(peer)?.fresh === true) previous.stream.abort(replaced(previous));
+    else this.#giveTime(previous);
   }
 
   /** The older stream has until `closeTimeoutMs` to bring its last messages. */
@@ -271,10 +269,17 @@ export class Lobby {
   #enter(peer: LivePeer): void {
     const candidate = this.#candidates.get(peer);
     if (candidate === undefined) return;
+    const { table, runtime, added } = this.#options;
+    const older = table.get(peer.id.text);
+    if (older !== undefined) {
+      // The stream that was to follow it was lost while it waited: now this one does, and at once.
+      this.#successors.set(older, peer);
+      older.stream.abort(replaced(older));
+      return;
+    }
     this.#candidates.delete(peer);
     candidate.timer.cancel();
     candidate.ticket.settle();
-    const { table, runtime, added } = this.#options;
     peer.stream.handler = peer;
     peer.since = runtime.wallClock();
     table.add(peer);
@@ -294,10 +299,20 @@ export class Lobby {
     candidate.timer.cancel();
     candidate.outcome.reject(reason);
     if (peer.authenticated) this.#pairing.gone(peer.id, peer);
-    for (const [previous, successor] of this.#successors) {
-      if (successor === peer) this.#successors.delete(previous);
-    }
+    this.#inherit(peer);
     this.#despair(peer.id.text, reason);
+  }
+
+  /** Whoever waited for a lost candidate waits for the stream that it waited for. */
+  #inherit(peer: LivePeer): void {
+    const heir = this.#successors.get(peer);
+    this.#successors.delete(peer);
+    for (const [previous, successor] of this.#successors) {
+      if (successor !== peer) continue;
+      if (heir === undefined) this.#successors.delete(previous);
+      else this.#successors.set(previous, heir);
+      return;
+    }
   }
 
   /** With the last arrival of a node goes the hope that a declined dial ends in the stream it chose. */
