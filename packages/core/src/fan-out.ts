@@ -40,10 +40,11 @@ export class FanOut {
   toNamed(message: Message, names: readonly PeerName[]): PeerDelivery {
     const delivery = new PeerDelivery();
     const here = new Set<LivePeer>();
-    for (const name of names) {
-      const peer = this.#options.find(name);
+    // All names are read before anything is dialled: a bad one must not leave half a broadcast behind.
+    const found = names.map((name) => ({ name, peer: this.#options.find(name) }));
+    for (const { name, peer } of found) {
       if (peer !== undefined) here.add(peer);
-      else if (isAddress(name)) this.#toAddress(message, name, delivery);
+      else if (isAddress(name)) this.#toAddress(message, name, delivery, here);
       else this.#toNobody(message, name, delivery);
     }
     if (here.size > 0) this.#post(message, [...here], delivery);
@@ -63,9 +64,19 @@ export class FanOut {
     }
   }
 
-  #toAddress(message: Message, address: string, delivery: PeerDelivery): void {
+  /** `served` are the peers that have the message: several names may turn out to be one peer. */
+  #toAddress(
+    message: Message,
+    address: string,
+    delivery: PeerDelivery,
+    served: Set<LivePeer>,
+  ): void {
     const sending = this.#options.dial(address).then(
-      (peer) => this.#post(message, [peer], delivery),
+      (peer) => {
+        if (served.has(peer)) return;
+        served.add(peer);
+        this.#post(message, [peer], delivery);
+      },
       (error: unknown) => {
         const { logger } = this.#options;
         logger.warn({ address, opcode: message.opcode }, "a broadcast's address was not reached");
