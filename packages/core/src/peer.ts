@@ -7,7 +7,7 @@
 import { type Channel, ChannelHost } from "./channel.ts";
 import type { Side } from "./connection.ts";
 import { Deadlines } from "./deadlines.ts";
-import { type NetworkError, networkError } from "./errors.ts";
+import { NetworkError, networkError } from "./errors.ts";
 import { FLAGS, type Frame } from "./frame.ts";
 import { type Goodbye, saidByUs } from "./goodbye.ts";
 import type { PeerId } from "./identity.ts";
@@ -23,7 +23,7 @@ import {
 import { checkOpcode, isCoreOpcode, OPCODES } from "./opcode.ts";
 import type { Batch } from "./outbox.ts";
 import { type Deferred, deferred } from "./queue.ts";
-import type { Runtime } from "./runtime.ts";
+import type { Runtime, Timer } from "./runtime.ts";
 import type { Stream } from "./stream.ts";
 
 /** What users and plugins see of a peer. */
@@ -122,6 +122,7 @@ export class LivePeer implements Peer, MessageOrigin {
   admitted = false;
   /** `runtime.wallClock()` at admission. */
   since = 0;
+  /** What last went wrong with it: a message its queue refused, a request it did not answer, its end. */
   lastError: NetworkError | undefined;
   /** Hooks under way for this peer's messages. */
   inFlight = 0;
@@ -195,7 +196,11 @@ export class LivePeer implements Peer, MessageOrigin {
 
   /** One frame encoded for many peers. Throws what `Stream.send` throws. */
   sendEncoded(header: Uint8Array, payload: readonly Uint8Array[]): Batch {
-    return this.stream.sendEncoded(LANES.normal, header, payload);
+    try {
+      return this.stream.sendEncoded(LANES.normal, header, payload);
+    } catch (error) {
+      throw this.#failed(error);
+    }
   }
 
   request<R>(
@@ -225,21 +230,14 @@ export class LivePeer implements Peer, MessageOrigin {
     }
     const pending: Pending = { nonce: this.#nonceOf(message), replyTo: reply, answer: deferred() };
     this.#pending.set(pending.nonce, pending);
-    const timer =
-      timeoutMs === undefined
-        ? undefined
-        : runtime.setTimer(() => this.#late(pending, timeoutMs), timeoutMs);
-    if (timer === undefined) this.#deadlines.add(pending);
     const onAbort = (): void => pending.answer.reject(signal?.reason);
-    signal?.addEventListener("abort", onAbort, { once: true });
+    let timer: Timer | undefined;
     try {
-      this.stream.send(
-        LANES.normal,
-        message.opcode,
-        pending.nonce,
-        flagsOf(message),
-        payloadOf(message),
-      );
+      // First, since a peer that left refuses here: nothing would cancel a timer set before.
+      this.#send(LANES.normal, message, pending.nonce, flagsOf(message));
+      if (timeoutMs === undefined) this.#deadlines.add(pending);
+      else timer = runtime.setTimer(() => this.#late(pending, timeoutMs), timeoutMs);
+      signal?.addEventListener("abort", onAbort, { once: true });
       const answer = await pending.answer.promise;
       const value = answer.as(reply);
       if (value === undefined) {
@@ -302,8 +300,9 @@ export class LivePeer implements Peer, MessageOrigin {
       this.#channelHost.receive(frame.payload);
       return;
     }
-    // An unproved dialler needs no confirmation, so its own may arrive after it was admitted.
-    if (frame.opcode === OPCODES.confirm && this.side === "listener" && !this.authenticated) return;
+    // An unproved dialler needs no confirmation: it was admitted before its own arrived, which comes first.
+    const unneeded = frame.opcode === OPCODES.confirm && this.side === "listener";
+    if (unneeded && !this.authenticated && this.stream.messagesIn === 1) return;
     throw networkError("FRAME_MALFORMED", `opcode ${frame.opcode} has no place here`);
   }
 
@@ -316,10 +315,23 @@ export class LivePeer implements Peer, MessageOrigin {
 
   #post(lane: Lane, message: Message, nonce: number, flags: number): Promise<void> {
     try {
-      return this.stream.send(lane, message.opcode, nonce, flags, payloadOf(message)).sent;
+      return this.#send(lane, message, nonce, flags).sent;
     } catch (error) {
       return refused(error);
     }
+  }
+
+  #send(lane: Lane, message: Message, nonce: number, flags: number): Batch {
+    try {
+      return this.stream.send(lane, message.opcode, nonce, flags, payloadOf(message));
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  #failed(error: unknown): unknown {
+    if (error instanceof NetworkError) this.lastError = error;
+    return error;
   }
 
   get #deadlines(): Deadlines<Pending> {
@@ -331,11 +343,9 @@ export class LivePeer implements Peer, MessageOrigin {
   }
 
   #late(pending: Pending, timeoutMs: number): void {
-    pending.answer.reject(
-      networkError("REQUEST_TIMEOUT", `no ${pending.replyTo.name} within ${timeoutMs} ms`, {
-        peer: this.id.text,
-      }),
-    );
+    const why = `no ${pending.replyTo.name} within ${timeoutMs} ms`;
+    this.lastError = networkError("REQUEST_TIMEOUT", why, { peer: this.id.text });
+    pending.answer.reject(this.lastError);
   }
 
   get #channelHost(): ChannelHost {

@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Nodes, type TestNode } from "../../../test/support/nodes.ts";
 import { settled } from "../../../test/support/virtual-runtime.ts";
-import { text } from "../src/message.ts";
+import { defineMessage, text } from "../src/message.ts";
 
 const OPCODE = 1_401;
+const Never = defineMessage({ name: "never", opcode: OPCODE + 1, codec: text });
 
 function everyObject(value: unknown): object[] {
   if (typeof value !== "object" || value === null) return [];
@@ -90,15 +91,7 @@ describe("a network's state", () => {
     for (let i = 0; i < 10; i++) {
       from.network.broadcast({ opcode: OPCODE, body: new Uint8Array(60_000) });
     }
-    const question = peer.request(
-      { opcode: OPCODE, body: new Uint8Array(0) },
-      {
-        name: "never",
-        opcode: OPCODE + 1,
-        of: () => ({ opcode: 0, body: text.encode("") }),
-        decode: (body) => body,
-      },
-    );
+    const question = peer.request({ opcode: OPCODE, body: text.encode("?") }, Never);
     question.catch(() => {});
     await settled();
     const [state] = from.network.networkState().peers;
@@ -106,6 +99,19 @@ describe("a network's state", () => {
     expect(state?.queuedBytes).toBe(peer.queuedBytes);
     expect(state?.queuedBytes).toBeGreaterThan(0);
     await narrow.close();
+  });
+
+  it("shows what last went wrong with a peer", async () => {
+    const [peer] = await nodes.connect(alice, bob);
+    const lastError = (): unknown => alice.network.networkState().peers[0]?.lastError;
+    const message = { opcode: OPCODE, body: text.encode("anybody?") };
+    const question = peer.request(message, Never, { timeoutMs: 1_000 });
+    await expect(nodes.runtime.during(question)).rejects.toThrow();
+    expect(lastError()).toEqual({ code: "REQUEST_TIMEOUT", message: "no never within 1000 ms" });
+    const body = new Uint8Array(alice.network.limits.maxMessageBytes);
+    peer.send({ opcode: OPCODE, body }).catch(() => {});
+    for (let i = 0; i < 2; i++) alice.network.broadcast({ opcode: OPCODE, body });
+    expect(lastError()).toMatchObject({ code: "SEND_BUFFER_FULL" });
   });
 
   it("shows each plugin's health", async () => {
