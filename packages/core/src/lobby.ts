@@ -208,13 +208,14 @@ export class Lobby {
   #firstFrame(peer: LivePeer, frame: Frame): void {
     const candidate = this.#candidates.get(peer);
     if (candidate === undefined) return;
-    const wanted = peer.side === "dialer" ? OPCODES.welcome : OPCODES.confirm;
+    const welcome = peer.side === "dialer";
     const [flag] = frame.payload;
     const fits =
-      frame.opcode === wanted &&
+      frame.opcode === (welcome ? OPCODES.welcome : OPCODES.confirm) &&
+      frame.nonce + frame.flags === 0 &&
       frame.payload.length === 1 &&
       flag !== undefined &&
-      flag <= STANDING.live;
+      flag <= (welcome ? STANDING.live : 1);
     if (candidate.answered || !(fits || !peer.authenticated)) {
       throw networkError("FRAME_MALFORMED", `opcode ${frame.opcode} before the stream was agreed`);
     }
