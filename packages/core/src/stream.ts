@@ -117,6 +117,8 @@ export class Stream implements OutboxOwner {
 
   /** The same with a header made once for many streams. */
   sendEncoded(lane: Lane, header: Uint8Array, payload: readonly Uint8Array[]): Batch {
+    // What came behind the goodbye would be taken here and ignored there.
+    if (this.#reason !== undefined) throw this.#reason;
     const batch = this.#outbox.append(lane, header, payload);
     this.messagesOut++;
     return batch;
@@ -258,7 +260,8 @@ export class Stream implements OutboxOwner {
     );
     try {
       if (goodbye !== undefined) {
-        this.send(LANES.bulk, OPCODES.disconnect, 0, 0, [encodeGoodbye(goodbye)]);
+        const body = [encodeGoodbye(goodbye)];
+        this.#outbox.append(LANES.bulk, encodeHeader(OPCODES.disconnect, 0, 0, body), body);
         await this.#outbox.flushed();
       }
     } catch {
