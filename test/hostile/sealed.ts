@@ -8,7 +8,7 @@ import { type KeyAgreement, provider } from "@testudo/core/crypto";
 import { codeOf, must, mustBe, mustEqual, mutate, pieces, type Random } from "./fuzz.ts";
 
 /** The pair of a secret that is all one byte, or the one given; it works out the secret with a known other key once. */
-export function remembering(from: number | KeyAgreement): KeyAgreement {
+export function remembering(from: number | KeyAgreement, most = 16): KeyAgreement {
   const pair =
     typeof from === "number" ? provider.keyAgreement(new Uint8Array(32).fill(from)) : from;
   const known = new Map<string, Uint8Array | undefined>();
@@ -17,7 +17,7 @@ export function remembering(from: number | KeyAgreement): KeyAgreement {
     agree(remote) {
       const name = toHex(remote);
       const secret = known.get(name) ?? pair.agree(remote);
-      if (known.size < 16) known.set(name, secret);
+      if (known.size < most) known.set(name, secret);
       return secret;
     },
   };
