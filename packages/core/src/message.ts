@@ -65,7 +65,15 @@ export const json: {
     if (encoded === undefined) throw new TypeError("value has no JSON form");
     return toUtf8(encoded);
   },
-  decode: <T>(body: Uint8Array) => JSON.parse(text.decode(body)) as T,
+  decode<T>(body: Uint8Array): T {
+    const value = text.decode(body);
+    try {
+      return JSON.parse(value) as T;
+    } catch {
+      // The engine's own words quote the body, and reasons are logged.
+      throw new Error("not valid JSON");
+    }
+  },
 };
 
 /** A message type of protobufjs, reflected or generated: `protobuf(root.lookupType("Order"))`. */
