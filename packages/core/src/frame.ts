@@ -81,7 +81,8 @@ export type OnFrame = (buffer: Uint8Array, start: number, end: number) => boolea
 /** Cuts chunks into frames; keeps at most one partial frame. */
 export class FrameDecoder {
   readonly #maxLength: number;
-  readonly #prefix = new Uint8Array(LENGTH_BYTES);
+  /** The bytes of a length prefix that came in parts, and how many. */
+  #prefix = 0;
   #prefixFilled = 0;
   #partial: Uint8Array | undefined;
   #filled = 0;
@@ -139,11 +140,13 @@ export class FrameDecoder {
   #complete(chunk: Uint8Array, at: number): number {
     let position = at;
     while (this.#partial === undefined && position < chunk.length) {
-      this.#prefix[this.#prefixFilled++] = chunk[position++] as number;
+      this.#prefix |= (chunk[position++] as number) << (8 * this.#prefixFilled++);
       if (this.#prefixFilled === LENGTH_BYTES) {
-        this.#partial = new Uint8Array(LENGTH_BYTES + this.#checked(readU32(this.#prefix, 0)));
-        this.#partial.set(this.#prefix);
+        const length = this.#checked(this.#prefix >>> 0);
+        this.#partial = new Uint8Array(LENGTH_BYTES + length);
+        writeU32(this.#partial, 0, length);
         this.#filled = LENGTH_BYTES;
+        this.#prefix = 0;
         this.#prefixFilled = 0;
       }
     }

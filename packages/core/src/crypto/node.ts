@@ -92,13 +92,29 @@ function strictVerify(publicKey: Uint8Array, message: Uint8Array, signature: Uin
   }
 }
 
+/** The types know no JWK for this curve, the function does. */
+const generateEncoded = generateKeyPairSync as unknown as (
+  type: "x25519",
+  options: { publicKeyEncoding: { format: "jwk" } },
+) => { publicKey: { x: string }; privateKey: KeyObject };
+
+/**
+ * The public half is encoded as part of the generation. Exporting it from a finished pair can stop the
+ * process for ever: in Node 20 the export holds the key's lock while it allocates, and a collection at that
+ * moment destroys the generating job, which takes the same lock.
+ */
+function freshPair(): { privateKey: KeyObject; publicKey: Uint8Array } {
+  const { publicKey, privateKey } = generateEncoded("x25519", {
+    publicKeyEncoding: { format: "jwk" },
+  });
+  return { privateKey, publicKey: new Uint8Array(Buffer.from(publicKey.x, "base64url")) };
+}
+
 function keyAgreement(secret?: Uint8Array): KeyAgreement {
   let privateKey: KeyObject;
   let publicKey: Uint8Array;
   if (secret === undefined) {
-    const pair = generateKeyPairSync("x25519");
-    privateKey = pair.privateKey;
-    publicKey = exportPublic(pair.publicKey);
+    ({ privateKey, publicKey } = freshPair());
   } else {
     checkLength(secret, KEY_BYTES, "secret");
     privateKey = importPrivate("X25519", secret);

@@ -87,7 +87,7 @@ export function noiseChacha(options: NoiseOptions = {}): Transform {
 }
 
 function transform(name: string, protocolName: string, options: NoiseOptions): Transform {
-  const offer = (options.offer ?? EMPTY).slice();
+  const offer = new Uint8Array(options.offer ?? EMPTY);
   if (offer.length > MAX_OFFER_BYTES) {
     throw new RangeError(`offer must be at most ${MAX_OFFER_BYTES} bytes, not ${offer.length}`);
   }
@@ -128,7 +128,6 @@ class Shake {
     if (networkId.length !== NETWORK_ID_BYTES) {
       throw new TypeError(`networkId must be ${NETWORK_ID_BYTES} bytes`);
     }
-    options.signal.throwIfAborted();
     this.#wire = wire;
     this.#side = side;
     this.#identity = options.identity;
@@ -183,7 +182,7 @@ class Shake {
   #check(payload: Uint8Array, role: Side): { key: Uint8Array; offer: Uint8Array } {
     const key = payload.slice(0, KEY_BYTES);
     const signature = payload.subarray(KEY_BYTES, PROOF_BYTES);
-    const offer = payload.slice(PROOF_BYTES);
+    const offer = payload.length > PROOF_BYTES ? payload.slice(PROOF_BYTES) : EMPTY;
     const { boundHash, remoteStatic } = this.#machine;
     const signed = statement(role, boundHash, remoteStatic as Uint8Array, offer);
     if (!verify(key, signed, signature)) {

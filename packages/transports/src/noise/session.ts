@@ -7,7 +7,15 @@
  * for an unfinished box than twice its 64 KiB, whatever the pieces it arrives in.
  */
 
-import { EMPTY, networkError, readU16, type Session, toUtf8, writeU16 } from "@testudo/core";
+import {
+  concat,
+  EMPTY,
+  networkError,
+  readU16,
+  type Session,
+  toUtf8,
+  writeU16,
+} from "@testudo/core";
 import { provider } from "@testudo/core/crypto";
 import { type CipherState, KEY_BYTES, TAG_BYTES } from "./cipher.ts";
 import type { SplitKeys } from "./handshake.ts";
@@ -86,8 +94,8 @@ export class NoiseSession implements Session {
   readonly offer: Uint8Array;
   readonly #sealing: Direction;
   readonly #opening: Direction;
+  /** The exporter's secret, then the handshake's hash. */
   readonly #exporter: Uint8Array;
-  readonly #handshakeHash: Uint8Array;
   readonly #partial = new PartialBox();
   #goodbyeSent = false;
   #goodbyeSeen = false;
@@ -99,8 +107,7 @@ export class NoiseSession implements Session {
     this.offer = parameters.offer;
     this.#sealing = new Direction(keys.seal, rekey);
     this.#opening = new Direction(keys.open, rekey);
-    this.#exporter = keys.exporter;
-    this.#handshakeHash = parameters.handshakeHash;
+    this.#exporter = concat(keys.exporter, parameters.handshakeHash);
   }
 
   get ended(): boolean {
@@ -176,8 +183,8 @@ export class NoiseSession implements Session {
   exportKey(label: string): Uint8Array {
     return provider.hkdf(
       "SHA256",
-      this.#exporter,
-      this.#handshakeHash,
+      this.#exporter.subarray(0, KEY_BYTES),
+      this.#exporter.subarray(KEY_BYTES),
       toUtf8(`testudo/noise/1/export/${label}`),
       KEY_BYTES,
     );
