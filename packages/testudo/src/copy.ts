@@ -62,6 +62,8 @@ class Copy {
       try {
         await direction;
       } catch (error) {
+        // When the pipe itself was cut, what it brought before that is still being read.
+        if (this.#stop.signal.aborted) return;
         this.#fail(error);
         this.#pipe.abort(asError(error));
       }

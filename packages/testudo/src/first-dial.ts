@@ -5,8 +5,9 @@
  * Every failure is told.
  */
 
-import { deferred, type Network, type Timer } from "@testudo/core";
+import { deferred, type Network, type Route, type Timer } from "@testudo/core";
 import { failureOf } from "./failure.ts";
+import { reach } from "./node.ts";
 
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
@@ -30,12 +31,12 @@ export class FirstDials {
   }
 
   /** Dials until it works, it is hopeless, or `close` is called. Never rejects. */
-  async keep(address: string): Promise<void> {
+  async keep(routes: readonly Route[]): Promise<void> {
     const { signal } = this.#closing;
     let pauseMs = FIRST_PAUSE_MS;
     while (!signal.aborted) {
       try {
-        await this.#network.add(address, { signal });
+        await reach(this.#network, routes, signal);
         return;
       } catch (error) {
         if (signal.aborted) return;

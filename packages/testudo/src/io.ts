@@ -79,22 +79,52 @@ export function systemIo(): Io {
 
 /** Resolves when everything written so far is handed over, or never will be. Never rejects. */
 export function written(stream: Writable): Promise<void> {
+  if (stream.destroyed || stream.writableLength === 0) return Promise.resolve();
   return new Promise((resolve) => {
-    if (stream.destroyed) resolve();
-    else stream.write("", () => resolve());
+    const done = (): void => {
+      stream.removeListener("close", done);
+      resolve();
+    };
+    // A stream that is destroyed need not call back.
+    stream.once("close", done);
+    stream.write("", done);
   });
 }
 
-/** The same for one chunk; rejects when it could not be written. Waits only when the stream is full. */
+const full = new WeakMap<Writable, Promise<void>>();
+
+/**
+ * Writes. Gives a promise only when the stream is full: it resolves when writing is welcome again, and
+ * rejects when it never will be.
+ */
 export function writeTo(stream: Writable, chunk: string | Uint8Array): Promise<void> | undefined {
-  let settled: ((error?: Error | null) => void) | undefined;
-  const open = stream.write(chunk, (error) => settled?.(error));
-  if (open) return undefined;
-  return new Promise((resolve, reject) => {
-    settled = (error) => (error == null ? resolve() : reject(error));
-    // Its callback has come and gone: the stream was dead before.
-    if (stream.destroyed) resolve();
-  });
+  if (stream.write(chunk)) return undefined;
+  // One wait for all who write to it.
+  const waiting = full.get(stream) ?? drained(stream);
+  full.set(stream, waiting);
+  return waiting;
+}
+
+async function drained(stream: Writable): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const settle = (error?: Error): void => {
+        stream.removeListener("drain", onDrain);
+        stream.removeListener("close", onClose);
+        stream.removeListener("error", settle);
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const onDrain = (): void => settle();
+      const onClose = (): void => settle(new Error("the stream was closed"));
+      stream.on("drain", onDrain);
+      stream.on("close", onClose);
+      stream.on("error", settle);
+      if (stream.destroyed) onClose();
+    });
+  } finally {
+    full.delete(stream);
+  }
 }
 
 /** The chunks of `stdin`; throws the reason of `leave` when that fires, and `stdin` is then of no more use. */

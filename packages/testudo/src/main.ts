@@ -5,6 +5,7 @@
  * A command's code is loaded when it is called for, so that starting costs only what the verb needs.
  */
 
+import { setMaxListeners } from "node:events";
 import { readFileSync } from "node:fs";
 import { Arguments, help } from "./arguments.ts";
 import type { Command } from "./command.ts";
@@ -61,6 +62,8 @@ const FLUSH_MS = 2_000;
 /** Runs the command that `words` name. Resolves with the exit code, once all output is handed over. */
 export async function main(words: readonly string[], io: Io): Promise<number> {
   const leaving = new AbortController();
+  // A server has one for each of its connections.
+  setMaxListeners(0, leaving.signal);
   let stdoutFailure: Error | undefined;
   const stopSignals = io.onSignal((name) => {
     if (leaving.signal.aborted) io.exit(1);
@@ -96,12 +99,12 @@ async function dispatch(
   const json = words.includes("--json");
   let out = new Output(io, { json, events: verb === "pipe" ? "stderr" : "stdout" });
   try {
-    if (verb === "--version") return say(out, version());
-    if (verb === "--help" || verb === "-h") return say(out, table());
+    if (verb === "--version") return say(io, version());
+    if (verb === "--help" || verb === "-h") return say(io, table());
     if (verb === "help") return await dispatch([rest[0] ?? "", "--help"], io, leave, stdoutFailed);
     if (verb === "") {
       if (json) throw new UsageError("which command? testudo --help lists them");
-      await out.lines(table());
+      say(io, table());
       return 2;
     }
     const entry = Object.hasOwn(COMMANDS, verb) ? COMMANDS[verb] : undefined;
@@ -112,7 +115,7 @@ async function dispatch(
     }
     const command = await entry.load();
     const args = new Arguments(rest, command);
-    if (args.flag("help")) return say(out, help(command.about, command));
+    if (args.flag("help")) return say(io, help(command.about, command));
     out = new Output(io, { json: args.flag("json"), events: command.events ?? "stdout" });
     return (await command.run({ args, io, out, leave })) ?? 0;
   } catch (error) {
@@ -121,8 +124,8 @@ async function dispatch(
   }
 }
 
-async function say(out: Output, text: string): Promise<number> {
-  await out.lines(text);
+function say(io: Io, text: string): number {
+  io.stdout.write(`${text}\n`);
   return 0;
 }
 

@@ -13,13 +13,14 @@ import {
   type Logger,
   MAX_OPCODE,
   Network,
+  type Peer,
   type Route,
   silent,
 } from "@testudo/core";
 import type { Arguments, OptionTable } from "./arguments.ts";
 import type { CommandContext } from "./command.ts";
 import { UsageError } from "./failure.ts";
-import { loadStacks, type ProtocolOptions } from "./protocols.ts";
+import { aboutRoutes, loadStacks, type ProtocolOptions } from "./protocols.ts";
 
 export const NODE_OPTIONS: OptionTable = {
   key: { value: "F", help: "identity file of testudo key new (default: a fresh identity)" },
@@ -91,6 +92,19 @@ export async function createNode(
   const { identity, networkId, protocol, logger } = await readSettings(context);
   const stacks = await loadStacks(routes, protocol);
   return new Network({ identity, networkId, stacks, logger, limits });
+}
+
+/** The peer at the first route that works. */
+export async function reach(
+  network: Network,
+  routes: readonly Route[],
+  signal: AbortSignal,
+): Promise<Peer> {
+  try {
+    return await network.add(addressOf(routes), { signal });
+  } catch (error) {
+    throw signal.aborted ? signal.reason : aboutRoutes(error, routes);
+  }
 }
 
 /** The text of the routes as one address. */

@@ -96,10 +96,23 @@ export function problemOf(
     }
     return undefined;
   } catch (error) {
-    if (!(error instanceof NetworkError)) throw error;
-    // The whole route instead of the section that is wrong: the text of the error names that.
-    return networkError(error.code, error.message, { address: shownRoute(route), cause: error });
+    const about = aboutRoutes(error, [route]);
+    if (about instanceof NetworkError) return about;
+    throw error;
   }
+}
+
+/**
+ * The error with the whole address it is about, not only the section that failed; that is named by its
+ * text. What is secret in an address is left out.
+ */
+export function aboutRoutes(error: unknown, routes: readonly Route[]): unknown {
+  if (!(error instanceof NetworkError)) return error;
+  return networkError(error.code, error.message, {
+    address: routes.map(shownRoute).join(";"),
+    ...(error.peer === undefined ? {} : { peer: error.peer }),
+    cause: error,
+  });
 }
 
 /**

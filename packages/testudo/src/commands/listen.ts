@@ -72,7 +72,7 @@ async function run(context: CommandContext): Promise<undefined> {
     if (dialled.length > 0) {
       const { FirstDials } = await import("../first-dial.ts");
       dials = new FirstDials(network, (error) => out.failure(error));
-      for (const routes of dialled) void dials.keep(addressOf(routes));
+      for (const routes of dialled) void dials.keep(routes);
     }
     typing = broadcastLines(context, network, opcode);
     await left(leave);

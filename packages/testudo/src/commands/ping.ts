@@ -5,7 +5,7 @@
 import { asError, networkError } from "@testudo/core";
 import type { Command, CommandContext } from "../command.ts";
 import { failureOf } from "../failure.ts";
-import { addressOf, createNode, NODE_OPTIONS } from "../node.ts";
+import { createNode, NODE_OPTIONS, reach } from "../node.ts";
 import { usableRoutes } from "../protocols.ts";
 
 export const ping: Command = {
@@ -33,7 +33,7 @@ async function run(context: CommandContext): Promise<undefined> {
   ]);
   try {
     const audit = await network.registerPlugin(latency({ intervalMs: 0, timeoutMs }));
-    const peer = await network.add(addressOf(routes), { signal: leave });
+    const peer = await reach(network, routes, leave);
     const times: number[] = [];
     for (let seq = 1; seq <= count; seq++) {
       if (seq > 1) await pause(intervalMs, leave);

@@ -5,6 +5,7 @@
  * without the goodbye its transform has is a failure: what was read may be half of what was sent.
  */
 
+import { setMaxListeners } from "node:events";
 import {
   type Connection,
   type Deferred,
@@ -25,7 +26,7 @@ import type { Command, CommandContext } from "../command.ts";
 import { copyBothWays, echo } from "../copy.ts";
 import { failureOf, UsageError } from "../failure.ts";
 import { NODE_OPTIONS, type NodeSettings, readSettings } from "../node.ts";
-import { loadStacks, usableRoutes } from "../protocols.ts";
+import { aboutRoutes, loadStacks, usableRoutes } from "../protocols.ts";
 
 export const pipe: Command = {
   about:
@@ -95,8 +96,8 @@ async function dial(
     try {
       link = await stack.dial(route, { ...stackOptions(settings), signal: leave });
     } catch (error) {
-      if (leave.aborted) throw error;
-      failure = error;
+      if (leave.aborted) throw leave.reason;
+      failure = aboutRoutes(error, [route]);
       continue;
     }
     const opened = openedOf(link, stack);
@@ -115,6 +116,7 @@ async function listenOnce(
   const { io, out, leave } = context;
   const first: Deferred<Opened | undefined> = deferred();
   const enough = new AbortController();
+  setMaxListeners(0, enough.signal);
   const none = (): void => first.resolve(undefined);
   leave.addEventListener("abort", none, { once: true });
   let taken = false;

@@ -9,7 +9,7 @@ import type { Readable } from "node:stream";
 import { concat, defaultLimits, networkError, toUtf8 } from "@testudo/core";
 import type { Command, CommandContext } from "../command.ts";
 import { interruptible } from "../io.ts";
-import { addressOf, createNode, NODE_OPTIONS, OPCODE_OPTION, opcodeOf } from "../node.ts";
+import { createNode, NODE_OPTIONS, OPCODE_OPTION, opcodeOf, reach } from "../node.ts";
 import { usableRoutes } from "../protocols.ts";
 
 /** How long the receiver may take to answer the goodbye: it reads the message first. */
@@ -35,7 +35,7 @@ async function run(context: CommandContext): Promise<undefined> {
   const body = text === "-" ? await allOf(io.stdin, leave) : toUtf8(text);
   if (body.length > defaultLimits.maxMessageBytes) throw tooLarge(body.length);
   try {
-    const peer = await network.add(addressOf(routes), { signal: leave });
+    const peer = await reach(network, routes, leave);
     await peer.send({ opcode, body });
     const id = peer.id.text;
     await network.close();

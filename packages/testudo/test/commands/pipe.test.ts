@@ -1,0 +1,220 @@
+import { randomBytes } from "node:crypto";
+import { connect, createServer } from "node:net";
+import { afterEach, describe, expect, test } from "vitest";
+import { Running, run, TestIo } from "../support/io.ts";
+
+const running: Running[] = [];
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((command) => command.stop()));
+});
+
+function listen(...words: string[]): Running {
+  const command = new Running(["pipe", "--listen", "--json", ...words]);
+  running.push(command);
+  return command;
+}
+
+const portOf = (address: string): number => Number(/:(\d+)(~|$)/.exec(address)?.[1]);
+const STACKS = ["~noise", "~noise-chacha", "~shs", "~noauth", ""];
+
+describe("pipe", () => {
+  test.each(STACKS)("carries bytes both ways over net%s and ends on both sides", async (stack) => {
+    const listener = listen(`net:127.0.0.1:0${stack}`);
+    const [address = ""] = await listener.listening();
+    const [there, back] = [randomBytes(300_000), randomBytes(200_000)];
+    listener.io.stdin.end(back);
+    const dialler = await run(["pipe", address], there);
+    expect([dialler.code, dialler.err.text]).toEqual([0, ""]);
+    expect(await listener.code).toBe(0);
+    expect(dialler.out.bytes.equals(back)).toBe(true);
+    expect(listener.io.out.bytes.equals(there)).toBe(true);
+    const [listening, connected, ...more] = listener.io.err.events;
+    expect(listening).toEqual({ event: "listening", id: expect.any(String), addresses: [address] });
+    const authenticated = !["~noauth", ""].includes(stack);
+    expect(connected).toMatchObject({ event: "connected", authenticated });
+    expect(more).toEqual([]);
+  });
+
+  test.each(STACKS)(
+    "half-close over net%s: an answer after the end of the question",
+    async (stack) => {
+      const listener = listen(`net:127.0.0.1:0${stack}`);
+      const [address = ""] = await listener.listening();
+      const dialler = new Running(["pipe", address]);
+      dialler.io.stdin.end("question");
+      await listener.io.out.until(() => listener.io.out.ended);
+      expect(listener.io.out.text).toBe("question");
+      listener.io.stdin.end("answer");
+      expect([await dialler.code, dialler.io.out.text]).toEqual([0, "answer"]);
+      expect(await listener.code).toBe(0);
+    },
+  );
+
+  test.each(STACKS)("--echo over net%s serves many, until a signal", async (stack) => {
+    const server = listen(`net:127.0.0.1:0${stack}`, "--echo");
+    const [address = ""] = await server.listening();
+    const bytes = randomBytes(500_000);
+    const clients = await Promise.all([1, 2, 3].map(() => run(["pipe", address], bytes)));
+    for (const { code, out } of clients) {
+      expect(code).toBe(0);
+      expect(out.bytes.equals(bytes)).toBe(true);
+    }
+    expect(await server.stop()).toBe(0);
+    const kinds = server.io.err.events.map(({ event }) => event).sort();
+    expect(kinds).toEqual([
+      ...Array(3).fill("connected"),
+      ...Array(3).fill("disconnected"),
+      "listening",
+    ]);
+    expect(server.io.out.text).toBe("");
+    expect(server.io.stdin.readableFlowing).toBeNull();
+  });
+
+  test("--echo says goodbye to whoever is connected when the signal comes", async () => {
+    const server = listen("net:127.0.0.1:0~noise", "--echo");
+    const [address = ""] = await server.listening();
+    const client = new Running(["pipe", address]);
+    client.io.stdin.write("still here");
+    await client.io.out.until(() => client.io.out.text === "still here");
+    const stopped = server.stop();
+    await client.io.out.until(() => client.io.out.ended);
+    client.io.stdin.end();
+    expect(await client.code).toBe(0);
+    expect(await stopped).toBe(0);
+  });
+
+  test("a cut without goodbye is a failure, with the code that says so", async () => {
+    const listener = listen("net:127.0.0.1:0~noauth");
+    const [address = ""] = await listener.listening();
+    const socket = connect(portOf(address), "127.0.0.1");
+    socket.write("some");
+    await listener.io.out.until(() => listener.io.out.text === "some");
+    socket.resetAndDestroy();
+    expect(await listener.code).toBe(1);
+    expect(listener.io.err.events.at(-1)).toMatchObject({ event: "error", code: "TRUNCATED" });
+  });
+
+  test("an end of TCP is a goodbye for noauth, and a cut for noise", async () => {
+    // A relay that ends both sides when it has passed on so many bytes of the dialler.
+    for (const [stack, exit] of [
+      ["~noauth", 0],
+      ["~noise", 1],
+    ] as const) {
+      const listener = listen(`net:127.0.0.1:0${stack}`);
+      const [address = ""] = await listener.listening();
+      const relay = createServer((near) => {
+        const far = connect(portOf(address), "127.0.0.1");
+        let passed = 0;
+        far.on("data", (chunk) => near.write(chunk));
+        far.on("error", () => {});
+        near.on("error", () => {});
+        near.on("data", (chunk) => {
+          passed += chunk.length;
+          far.write(chunk);
+          if (passed >= 1_000) far.end();
+        });
+      });
+      await new Promise<void>((resolve) => relay.listen(0, "127.0.0.1", resolve));
+      const { port } = relay.address() as { port: number };
+      const dialler = new Running(["pipe", address.replace(String(portOf(address)), String(port))]);
+      dialler.io.stdin.write("x".repeat(1_000));
+      await listener.io.out.until(() => listener.io.out.bytes.length === 1_000);
+      listener.io.stdin.end();
+      expect(await listener.code).toBe(exit);
+      if (exit === 1) {
+        expect(listener.io.err.events.at(-1)).toMatchObject({ event: "error", code: "TRUNCATED" });
+      }
+      await dialler.stop();
+      relay.close();
+    }
+  });
+
+  test("an interruption of one side is a cut for the other", async () => {
+    const listener = listen("net:127.0.0.1:0~noise");
+    const [address = ""] = await listener.listening();
+    const dialler = new Running(["pipe", address, "--json"]);
+    dialler.io.stdin.write("half of");
+    await listener.io.out.until(() => listener.io.out.text === "half of");
+    expect(await dialler.stop()).toBe(1);
+    expect(dialler.io.err.events.at(-1)).toMatchObject({ event: "error", code: "INTERRUPTED" });
+    expect(await listener.code).toBe(1);
+    expect(listener.io.err.events.at(-1)).toMatchObject({ event: "error", code: "TRUNCATED" });
+  });
+
+  test("a signal while nobody has come ends it with 0", async () => {
+    const listener = listen("net:127.0.0.1:0~noise");
+    await listener.listening();
+    expect(await listener.stop()).toBe(0);
+  });
+
+  test("a stranger who does not speak the handshake does not use up the one connection", async () => {
+    const listener = listen("net:127.0.0.1:0~noise");
+    const [address = ""] = await listener.listening();
+    const stranger = connect(portOf(address), "127.0.0.1");
+    stranger.on("error", () => {});
+    stranger.write("GET / HTTP/1.1\r\n\r\n");
+    const refused = await listener.io.err.event("refused");
+    expect(refused).toMatchObject({ reason: { code: expect.any(String) } });
+    listener.io.stdin.end();
+    expect((await run(["pipe", address], "welcome")).code).toBe(0);
+    expect(await listener.code).toBe(0);
+    expect(listener.io.out.text).toBe("welcome");
+  });
+
+  test("--listen takes one connection and then no more", async () => {
+    const listener = listen("net:127.0.0.1:0~noise");
+    const [address = ""] = await listener.listening();
+    const first = new Running(["pipe", address]);
+    first.io.stdin.write("first");
+    await listener.io.out.until(() => listener.io.out.text === "first");
+    const second = await run(["pipe", address, "--json"], "second");
+    expect(second.code).toBe(1);
+    first.io.stdin.end();
+    listener.io.stdin.end();
+    expect(await listener.code).toBe(0);
+    expect(await first.code).toBe(0);
+    expect(listener.io.out.text).toBe("first");
+  });
+
+  test("keys, network ids and app keys tell nodes apart", async () => {
+    const server = listen("net:127.0.0.1:0~noise;net:127.0.0.1:0~shs", "--echo");
+    const [address = ""] = await server.listening();
+    const [viaNoise = "", viaShs = ""] = address.split(";");
+    const other = await run(["pipe", viaNoise, "--network-id", "other", "--json"], "x");
+    expect([other.code, other.out.text]).toEqual([1, ""]);
+    const appKey = Buffer.alloc(32, 9).toString("base64");
+    const stranger = await run(["pipe", viaShs, "--app-key", appKey, "--json"], "x");
+    expect([stranger.code, stranger.out.text]).toEqual([1, ""]);
+    const known = await run(["pipe", `net:127.0.0.1:1~noise;${viaShs}`], "x");
+    expect([known.code, known.out.text]).toEqual([0, "x"]);
+  });
+
+  test("says it in words without --json, on stderr", async () => {
+    const io = new TestIo();
+    const server = new Running(["pipe", "--listen", "net:0.0.0.0:0~noauth", "--echo"], io);
+    running.push(server);
+    await io.err.until(() => io.err.lines.length === 2);
+    const [warning, line = ""] = io.err.lines;
+    expect(warning).toContain("unproved");
+    expect(line).toMatch(/^listening on net:/);
+    expect((await run(["pipe", `net:127.0.0.1:${portOf(line)}~noauth`], "x")).code).toBe(0);
+    await io.err.until(() => io.err.lines.length === 4);
+    expect(io.err.lines.slice(2)).toEqual([
+      expect.stringMatching(/^connected: net:127\.0\.0\.1:\d+~noauth$/),
+      expect.stringMatching(/^disconnected: net:127\.0\.0\.1:\d+~noauth$/),
+    ]);
+  });
+
+  test.each([
+    [["net:127.0.0.1:0~noise"], 2, "ADDRESS_MALFORMED"],
+    [["net:127.0.0.1:1~rot13"], 2, "ADDRESS_UNSUPPORTED"],
+    [["net:127.0.0.1:1~noise", "--echo"], 2, "USAGE"],
+    [["--listen", "net:127.0.0.1~noise"], 2, "ADDRESS_MALFORMED"],
+    [["net:127.0.0.1:1~noise"], 1, "DIAL_REFUSED"],
+    [["--listen", "net:203.0.113.1:0~noise"], 1, "LISTEN_FAILED"],
+  ])("%j exits with %i and %s", async (words, exit, code) => {
+    const { code: found, out, err } = await run(["pipe", ...words, "--json"]);
+    expect([found, out.text]).toEqual([exit, ""]);
+    expect(err.events).toMatchObject([{ event: "error", code }]);
+  });
+});
