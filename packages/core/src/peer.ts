@@ -210,6 +210,10 @@ export class LivePeer implements Peer, MessageOrigin {
   ): Promise<R> {
     checkMessage(message, this.#owner.limits);
     if (typeof reply?.decode !== "function") throw new TypeError("reply must be a message type");
+    if (options.timeoutMs !== undefined && !(options.timeoutMs > 0))
+      throw new RangeError("timeoutMs must be a positive number");
+    if (isSigned(message) && this.#pending?.has(message.nonce))
+      throw new TypeError("this signed message already waits for its reply; sign it anew");
     return this.#request(message, reply, options.signal, options.timeoutMs);
   }
 
