@@ -110,16 +110,20 @@ describe("what a hook causes while it is called", () => {
   it("shows a plugin registered in a hook each peer once", async () => {
     const world = new World();
     let late: Promise<void> | undefined;
+    const second = new FakePeer(2);
     await world.host.register({
       nodeAdded: () => {
-        late ??= world.host.register(world.recorder("late", { startup: undefined }));
+        if (late !== undefined) return;
+        late = world.host.register(world.recorder("late", { startup: undefined }));
+        world.present.push(second);
+        world.host.nodeAdded(second.live);
       },
     });
     world.present.push(world.peer);
     world.host.nodeAdded(world.peer.live);
     await late;
     world.say("hello");
-    expect(world.log).toEqual(["late added 1", "late hello from 1"]);
+    expect(world.log).toEqual(["late added 1", "late added 2", "late hello from 1"]);
   });
 
   it("goes on when a logger throws in between", async () => {

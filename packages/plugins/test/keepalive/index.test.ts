@@ -155,6 +155,22 @@ describe("keepalive", () => {
     expect(atAlice.added).toBe(2);
   });
 
+  it("need not bring back a peer that comes by itself", async () => {
+    await connected({ redial: { minDelayMs: 60_000, maxDelayMs: 60_000 } });
+    await nodes.runtime.advance(1_000);
+    const timers = nodes.runtime.pending;
+    const { identity } = bob.network;
+    await nodes.runtime.during(bob.network.close());
+    bob = await nodes.start("bob", { identity });
+    await bob.network.registerPlugin(keepalive());
+    await nodes.connect(bob, alice);
+    await nodes.runtime.advance(1_000);
+    expect(nodes.runtime.pending).toBe(timers);
+    const connections = alice.line.connections.length;
+    await nodes.runtime.advance(A_WHILE_MS);
+    expect(alice.line.connections).toHaveLength(connections);
+  });
+
   it("brings a peer back that fell silent and wakes up", async () => {
     await connected();
     // The line of this one connection only: the next dial goes through.

@@ -205,16 +205,38 @@ describe("redial", () => {
   });
 
   it("starts afresh with an address that was taken back and is wanted again", async () => {
-    const world = new World();
-    world.arrive("bob", BOB);
-    world.leave("bob");
-    world.wanted.delete(BOB);
-    world.arrive("carol", "net:carol");
-    world.leave("carol");
-    world.arrive("bob", BOB);
-    world.leave("bob");
-    await world.runtime.advance(1_000);
-    expect(world.dials.filter(({ address }) => address === BOB)).toHaveLength(1);
+    for (let seed = 1; seed <= 20; seed++) {
+      const world = new World(seed);
+      world.arrive("bob", BOB);
+      world.leave("bob");
+      world.answer = (dial) => dial.outcome.reject(refused());
+      await world.runtime.until(() => world.dials.length === 8, 1_000_000);
+      world.wanted.delete(BOB);
+      world.arrive("carol", "net:carol");
+      world.leave("carol");
+      world.wanted.delete("net:carol");
+      world.arrive("bob", BOB);
+      world.leave("bob");
+      await world.runtime.advance(1_000);
+      expect(world.dials.length).toBeGreaterThan(8);
+      world.redial.stop();
+    }
+  });
+
+  it("knows a peer that comes back under another id for as unstable as it is", async () => {
+    const world = new World(3);
+    world.arrive("bob 0", BOB);
+    await world.runtime.advance(100_000);
+    let longestMs = 0;
+    for (let i = 1; i <= 30; i++) {
+      const from = world.runtime.now();
+      world.leave(`bob ${i - 1}`);
+      await world.runtime.until(() => world.dials.length === i, 20_000);
+      longestMs = Math.max(longestMs, world.runtime.now() - from);
+      await world.reach(`bob ${i}`);
+      await world.runtime.advance(10_000);
+    }
+    expect(longestMs).toBeGreaterThan(8_000);
   });
 
   it("need not dial a peer that came by itself", async () => {
