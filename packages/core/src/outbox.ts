@@ -131,10 +131,15 @@ export class Outbox {
     for (const piece of payload) total += piece.length;
     const allowed = this.#options.maxBytes + (RESERVE_BYTES[lane] as number);
     if (this.#queued > 0 && this.#queued + total > allowed) {
-      throw networkError(
-        "SEND_BUFFER_FULL",
-        `${this.#queued} bytes already wait for this peer; await earlier sends, or send less`,
-      );
+      if (this.#congested) {
+        throw networkError(
+          "SEND_BUFFER_FULL",
+          `${this.#queued} bytes already wait for this peer; await earlier sends, or send less`,
+        );
+      }
+      // What waits for nothing but the end of the tick makes room by going now.
+      this.#flush(false);
+      return this.append(lane, header, payload);
     }
     if (!this.#congested) {
       if (total > BATCH_BYTES) return this.#direct(header, payload, total);

@@ -306,7 +306,7 @@ export class LivePeer implements Peer, MessageOrigin {
     }
     // An unproved dialler needs no confirmation: it was admitted before its own arrived, which comes first.
     const unneeded = frame.opcode === OPCODES.confirm && this.side === "listener";
-    if (unneeded && !this.authenticated && this.stream.messagesIn === 1) return;
+    if (unneeded && !this.authenticated && this.stream.framesIn === 1) return;
     throw networkError("FRAME_MALFORMED", `opcode ${frame.opcode} has no place here`);
   }
 

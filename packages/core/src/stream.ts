@@ -13,7 +13,7 @@ import { decodeGoodbye, encodeGoodbye, type Goodbye, saidByPeer, saidByUs } from
 import { LANES, type Lane } from "./lane.ts";
 import type { Limits } from "./limits.ts";
 import { SIGNATURE_BYTES } from "./message.ts";
-import { OPCODES } from "./opcode.ts";
+import { isCoreOpcode, OPCODES } from "./opcode.ts";
 import { type Batch, type BufferPool, Outbox, type OutboxOwner } from "./outbox.ts";
 import { type Deferred, deferred } from "./queue.ts";
 import type { Runtime, Timer } from "./runtime.ts";
@@ -43,6 +43,8 @@ export class Stream implements OutboxOwner {
   readonly auth: unknown;
   /** May be replaced at any time; the next frame goes to the new one. */
   handler: StreamHandler;
+  /** Frames but the goodbye; messages are those of them that are not core's own. */
+  framesIn = 0;
   messagesIn = 0;
   messagesOut = 0;
   bytesIn = 0;
@@ -112,16 +114,22 @@ export class Stream implements OutboxOwner {
     flags: number,
     payload: readonly Uint8Array[],
   ): Batch {
-    return this.sendEncoded(lane, encodeHeader(opcode, nonce, flags, payload), payload);
+    const batch = this.#append(lane, encodeHeader(opcode, nonce, flags, payload), payload);
+    if (!isCoreOpcode(opcode)) this.messagesOut++;
+    return batch;
   }
 
-  /** The same with a header made once for many streams. */
+  /** The same for a message whose header was made once for many streams. */
   sendEncoded(lane: Lane, header: Uint8Array, payload: readonly Uint8Array[]): Batch {
-    // What came behind the goodbye would be taken here and ignored there.
-    if (this.#reason !== undefined) throw this.#reason;
-    const batch = this.#outbox.append(lane, header, payload);
+    const batch = this.#append(lane, header, payload);
     this.messagesOut++;
     return batch;
+  }
+
+  #append(lane: Lane, header: Uint8Array, payload: readonly Uint8Array[]): Batch {
+    // What came behind the goodbye would be taken here and ignored there.
+    if (this.#reason !== undefined) throw this.#reason;
+    return this.#outbox.append(lane, header, payload);
   }
 
   /** Stops reading until `release()`: the other side is slowed by its own transport. */
@@ -224,7 +232,8 @@ export class Stream implements OutboxOwner {
     if (frame.opcode === OPCODES.disconnect) {
       this.#over(saidByPeer(decodeGoodbye(frame.payload)), undefined);
     } else {
-      this.messagesIn++;
+      this.framesIn++;
+      if (!isCoreOpcode(frame.opcode)) this.messagesIn++;
       this.handler.frame(frame);
     }
     return this.#held === undefined && this.#reason === undefined;
