@@ -84,8 +84,8 @@ export class Child {
     const stop = this.onEvent((event) => {
       clearTimeout(timer);
       timer = setTimeout(late, quietMs);
-      if (wanted(event)) found.resolve(event);
-      else if (event.event === "gone") found.reject(this.#failure);
+      if (event.event === "gone") found.reject(this.#failure);
+      else if (wanted(event)) found.resolve(event);
     });
     const onLeave = (): void => found.reject(leave.reason);
     leave.addEventListener("abort", onLeave, { once: true });
