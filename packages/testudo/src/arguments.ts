@@ -8,7 +8,7 @@
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { UsageError } from "./failure.ts";
 
-export interface Option {
+interface Option {
   /** What the value is called in help; without it the option is a flag. */
   readonly value?: string;
   /** One letter: `-c`. */
@@ -20,7 +20,7 @@ export interface Option {
 export type OptionTable = Readonly<Record<string, Option>>;
 
 /** What every command takes. */
-export const COMMON_OPTIONS: OptionTable = {
+const COMMON_OPTIONS: OptionTable = {
   json: { help: "one JSON object per line instead of text" },
   "log-level": {
     value: "LEVEL",
@@ -107,7 +107,7 @@ export function help(about: string, syntax: Syntax): string {
   return lines.join("\n");
 }
 
-export function quoted(text: string): string {
+function quoted(text: string): string {
   return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }
 

@@ -107,7 +107,16 @@ export async function reach(
   }
 }
 
+/** Listens on all routes; gives the address others can dial. */
+export async function listenOn(network: Network, routes: readonly Route[]): Promise<string> {
+  try {
+    return await network.listen(addressOf(routes));
+  } catch (error) {
+    throw aboutRoutes(error, routes);
+  }
+}
+
 /** The text of the routes as one address. */
-export function addressOf(routes: readonly Route[]): string {
+function addressOf(routes: readonly Route[]): string {
   return routes.map((route) => route.text).join(";");
 }

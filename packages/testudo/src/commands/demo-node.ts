@@ -14,7 +14,7 @@ import { checksumOf, End, Line, LineChecker } from "../demo/line.ts";
 import { CommandError, failureOf, fileTrouble, UsageError } from "../failure.ts";
 import { interruptible } from "../io.ts";
 import { linesOf } from "../lines.ts";
-import { addressOf, createNode, NODE_OPTIONS } from "../node.ts";
+import { createNode, listenOn, NODE_OPTIONS } from "../node.ts";
 import { usableRoutes } from "../protocols.ts";
 
 export const demoNode: Command = {
@@ -60,7 +60,7 @@ async function run(context: CommandContext): Promise<undefined> {
     await network.registerPlugin(reporter(context));
     await network.registerPlugin(checker);
     await network.registerPlugin(keepalive({ redial: false }));
-    const address = await network.listen(addressOf(own));
+    const address = await listenOn(network, own);
     await out.event("ready", { id: network.id.text, address });
     for await (const lines of linesOf(interruptible(io.stdin, leave), MAX_ORDER_BYTES)) {
       for (const { bytes } of lines) await obey(context, network, bytes);

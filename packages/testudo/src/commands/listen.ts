@@ -23,7 +23,7 @@ import { failureOf } from "../failure.ts";
 import type { FirstDials } from "../first-dial.ts";
 import { interruptible } from "../io.ts";
 import { linesOf } from "../lines.ts";
-import { addressOf, createNode, NODE_OPTIONS, OPCODE_OPTION, opcodeOf } from "../node.ts";
+import { createNode, listenOn, NODE_OPTIONS, OPCODE_OPTION, opcodeOf } from "../node.ts";
 import { type Output, textOf } from "../output.ts";
 import { usableRoutes } from "../protocols.ts";
 
@@ -67,7 +67,7 @@ async function run(context: CommandContext): Promise<undefined> {
     await network.registerPlugin(keepalive());
     await network.registerPlugin(latency());
     const addresses: string[] = [];
-    for (const routes of listening) addresses.push(await network.listen(addressOf(routes)));
+    for (const routes of listening) addresses.push(await listenOn(network, routes));
     await events.begin(network.id.text, addresses);
     if (dialled.length > 0) {
       const { FirstDials } = await import("../first-dial.ts");

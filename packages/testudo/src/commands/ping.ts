@@ -27,11 +27,14 @@ async function run(context: CommandContext): Promise<undefined> {
   const intervalMs = args.whole("interval", { least: 0, most: 3_600_000, fallback: 200 });
   const timeoutMs = args.whole("timeout", { least: 1, most: 3_600_000, fallback: 5_000 });
   const routes = usableRoutes(args.positionals[0] ?? "", { side: "dialer" });
-  const [network, { latency }] = await Promise.all([
+  const [network, { keepalive }, { latency }] = await Promise.all([
     createNode(context, routes),
+    import("@testudo/plugins/keepalive"),
     import("@testudo/plugins/latency"),
   ]);
   try {
+    // A long interval would look like death to the other side.
+    await network.registerPlugin(keepalive({ redial: false }));
     const audit = await network.registerPlugin(latency({ intervalMs: 0, timeoutMs }));
     const peer = await reach(network, routes, leave);
     const times: number[] = [];

@@ -208,7 +208,9 @@ class Doors {
     for (const { route, stack } of ways) {
       const [section] = route.sections;
       if (section === undefined) continue;
-      const listener = await stack.listen(section, (connection) => this.#arrive(stack, connection));
+      const listener = await stack
+        .listen(section, (connection) => this.#arrive(stack, connection))
+        .catch((error: unknown) => Promise.reject(aboutRoutes(error, [route])));
       this.#listeners.push(listener);
       addresses.push(stack.addressOf(listener, this.#options.identity));
       if (!stack.authenticates && !listener.local) {

@@ -43,7 +43,7 @@ describe("demo", { timeout: 30_000 }, () => {
   });
 
   test("with JSON, one object a line", async () => {
-    const { code, out } = await run(["demo", "--file", file, "--json"]);
+    const { code, out } = await run(["demo", "--file", file, "--rate", "1000", "--json"]);
     expect(code).toBe(0);
     const kinds = out.events.map(({ event }) => event);
     expect(kinds.filter((kind) => kind !== "progress")).toEqual([

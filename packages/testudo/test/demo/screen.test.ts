@@ -9,7 +9,7 @@ function screen({ terminal = false, json = false, columns = 80 } = {}) {
   io.terminal = { stdin: terminal, stdout: terminal };
   io.columns = columns;
   const out = new Output(io, { json, events: "stdout" });
-  return { io, screen: new Screen({ io, out } as CommandContext) };
+  return { io, screen: new Screen({ io, out } as unknown as CommandContext) };
 }
 
 const at = (part: number) => ({ sent: 100 * part, part, received: [{ name: "two", messages: 7 }] });
