@@ -34,7 +34,10 @@ async function stillOpen(strangers: readonly Stranger[], atMost: number): Promis
   return open();
 }
 
-describe.each([noise, shs])("strangers at the door of net~$name", (make) => {
+describe.each([
+  ["noise", noise],
+  ["shs", shs],
+] as const)("strangers at the door of net~%s", (_, make) => {
   expectNoLeaks();
 
   it("garbage is cut without an answer and never a peer", async () => {

@@ -6,6 +6,7 @@
 import {
   defineMessage,
   type ErrorCode,
+  Identity,
   type Limits,
   Network,
   type Peer,
@@ -25,6 +26,9 @@ export const Answer = defineMessage({ name: "hostile-answer", opcode: 61_011, co
 /** The ways in that are attacked. */
 export const TRANSFORMS: readonly (() => Transform)[] = [noauth, noise, shs];
 
+/** Of a long line only so much is kept and answered. */
+const LINE_SHOWN = 40;
+
 interface Departure {
   readonly id: string;
   readonly code: ErrorCode | undefined;
@@ -43,14 +47,18 @@ export class Victim {
   #waiters: (() => void)[] = [];
   #asked = 0;
 
-  private constructor(transform: Transform, limits: Partial<Limits>) {
+  private constructor(transform: Transform, limits: Partial<Limits>, identity: Identity) {
     this.transform = transform;
-    this.network = new Network({ stacks: [[net(), transform]], limits });
+    this.network = new Network({ identity, stacks: [[net(), transform]], limits });
     this.honest = new Network({ stacks: [[net(), transform]] });
   }
 
-  static async start(make: () => Transform, limits: Partial<Limits> = {}): Promise<Victim> {
-    const victim = new Victim(make(), limits);
+  static async start(
+    make: () => Transform,
+    limits: Partial<Limits> = {},
+    identity: Identity = Identity.generate(),
+  ): Promise<Victim> {
+    const victim = new Victim(make(), limits, identity);
     await victim.network.registerPlugin({
       name: "witness",
       nodeAdded: ({ peer }) => {
@@ -60,9 +68,11 @@ export class Victim {
       newMessage: ({ message, peer, reply }) => {
         const line = message.as(Ask);
         if (line === undefined) return;
-        if (line.startsWith("honest")) return reply(Answer.of(`${line}!`));
-        victim.heard.push({ id: peer.id.text, line });
-        victim.#tell();
+        if (!line.startsWith("honest")) {
+          victim.heard.push({ id: peer.id.text, line: line.slice(0, LINE_SHOWN) });
+          victim.#tell();
+        }
+        return reply(Answer.of(`${line.slice(0, LINE_SHOWN)}!`));
       },
       nodeDeleted: ({ peer, reason }) => {
         victim.deleted.push({ id: peer.id.text, code: reason?.code });

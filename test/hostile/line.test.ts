@@ -1,0 +1,203 @@
+/**
+ * Somebody on the line between two real nodes: flips bits, doubles and swaps what passes, and cuts it anywhere.
+ * Nothing forged is taken, nothing comes that was not sent, and no cut goes unnoticed.
+ */
+
+import { type ErrorCode, Network, NetworkError } from "@testudo/core";
+import { net } from "@testudo/transports/net";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { expectNoLeaks } from "../support/leaks.ts";
+import { cutAfter, flipBit, type Meddler } from "../support/pipes.ts";
+import { Random } from "./fuzz.ts";
+import { Line, type LineOptions } from "./line.ts";
+import { Answer, Ask, TRANSFORMS, Victim } from "./victim.ts";
+
+const SAMPLES = 60;
+const LINES: readonly string[] = Array.from({ length: 5 }, (_, index) =>
+  `${index}`.repeat(1 + 7 * index),
+);
+/** For an answer that may never come, since a length was hurt. */
+const PATIENCE_MS = 250;
+
+interface Call {
+  readonly failure: unknown;
+  /** The ends that the caller and the victim saw. */
+  readonly here: readonly (ErrorCode | undefined)[];
+  readonly there: readonly (ErrorCode | undefined)[];
+  readonly heard: readonly string[];
+}
+
+/** Somebody honest who calls through a line, again and again with one key. */
+class Caller {
+  readonly #network: Network;
+  readonly #victim: Victim;
+  readonly #line: Line;
+  readonly #deleted: (ErrorCode | undefined)[] = [];
+  /** Bytes of both directions that had passed when the last line was answered. */
+  passed = { up: 0, down: 0 };
+
+  private constructor(victim: Victim, line: Line) {
+    this.#victim = victim;
+    this.#line = line;
+    const limits = { closeTimeoutMs: 300, handshakeTimeoutMs: 1_000 };
+    this.#network = new Network({ stacks: [[net(), victim.transform]], limits });
+  }
+
+  static async start(victim: Victim, line: Line): Promise<Caller> {
+    const caller = new Caller(victim, line);
+    await caller.#network.registerPlugin({
+      nodeDeleted: ({ reason }) => void caller.#deleted.push(reason?.code),
+    });
+    return caller;
+  }
+
+  /** Says each line and waits for its answer, then leaves. */
+  async call(options: LineOptions, lines: readonly string[] = LINES): Promise<Call> {
+    const victim = this.#victim;
+    const [added, heard, own] = [victim.added.length, victim.heard.length, this.#deleted.length];
+    this.#line.options = options;
+    const address = this.#line.through(victim.address);
+    let failure: unknown;
+    try {
+      const peer = await this.#network.add(address);
+      for (const line of lines) {
+        const answer = await peer.request(Ask.of(line), Answer, { timeoutMs: PATIENCE_MS });
+        expect(answer).toBe(`${line.slice(0, 40)}!`);
+      }
+      this.passed = { up: this.#line.said.up.length, down: this.#line.said.down.length };
+    } catch (error) {
+      failure = error;
+      expect(failure).toBeInstanceOf(NetworkError);
+    }
+    for (const peer of [...this.#network.peers.values()]) await this.#network.delete(peer);
+    await this.#line.idle();
+    const ids = victim.added.slice(added).map((peer) => peer.id.text);
+    await victim.until(() =>
+      ids.every((id) => victim.deleted.filter((each) => each.id === id).length > 0),
+    );
+    const there = victim.deleted.filter(({ id }) => ids.includes(id)).map(({ code }) => code);
+    victim.deleted.splice(0);
+    return {
+      failure,
+      here: this.#deleted.slice(own),
+      there,
+      heard: victim.heard.slice(heard).map(({ line }) => line),
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#network.close();
+  }
+}
+
+/** What was heard is what was said, from the start, and nothing else. */
+function mustBePrefix(heard: readonly string[], said: readonly string[]): void {
+  expect(heard).toEqual(said.slice(0, heard.length));
+}
+
+function codeOfFailure({ failure }: Call): ErrorCode | undefined {
+  return failure instanceof NetworkError ? failure.code : undefined;
+}
+
+for (const make of TRANSFORMS) {
+  const { name, authenticates } = make();
+  describe(`somebody on the line of net~${name}`, () => {
+    expectNoLeaks();
+    let victim: Victim;
+    let line: Line;
+    let caller: Caller;
+    const random = new Random(21);
+
+    beforeAll(async () => {
+      victim = await Victim.start(make, { handshakeTimeoutMs: 1_000, closeTimeoutMs: 300 });
+      line = await Line.open(victim.port);
+      caller = await Caller.start(victim, line);
+    });
+
+    afterAll(async () => {
+      await victim.mustServe();
+      await caller.close();
+      await victim.close();
+      await line.close();
+    });
+
+    it("who lets everything pass is not noticed", async () => {
+      const call = await caller.call({});
+      expect(call).toMatchObject({ failure: undefined, heard: LINES });
+      expect(call.there).toEqual(["STREAM_CLOSED"]);
+      expect(caller.passed.up).toBeGreaterThan(100);
+    });
+
+    it("a flipped bit anywhere is noticed, and nothing forged is heard", async () => {
+      for (let i = 0; i < SAMPLES; i++) {
+        const way = i % 2 === 0 ? "up" : "down";
+        const position = random.below(caller.passed[way]);
+        const call = await caller.call({ [way]: flipBit(position, random.below(8)) });
+        mustBePrefix(call.heard, LINES);
+        const seen = [codeOfFailure(call), ...call.here, ...call.there].join(" ");
+        expect(call.failure, `${way}, byte ${position}: ${seen}`).toBeDefined();
+      }
+      await victim.mustServe();
+    }, 30_000);
+
+    it("a cut anywhere, by an end or a reset, is TRUNCATED at both ends", async () => {
+      for (let i = 0; i < 2 * SAMPLES; i++) {
+        const way = i % 2 === 0 ? "up" : "down";
+        const position = i < 12 ? Math.floor(i / 2) : random.below(caller.passed[way]);
+        const call = await caller.call({ [way]: cutAfter(position), reset: i % 4 > 1 });
+        mustBePrefix(call.heard, LINES);
+        const about = `${way}, byte ${position}`;
+        // Before the handshake is done the dialler may only guess why nobody answers.
+        expect(codeOfFailure(call), about).toMatch(/^(TRUNCATED|HANDSHAKE_FAILED)$/);
+        expect(
+          call.there.filter((code) => code !== "TRUNCATED"),
+          about,
+        ).toEqual([]);
+        expect(
+          call.here.filter((code) => code !== "TRUNCATED"),
+          about,
+        ).toEqual([]);
+      }
+      await victim.mustServe();
+    }, 30_000);
+
+    it("a cut of a longer transfer is TRUNCATED, and no more is heard than passed", async () => {
+      const long = Array.from({ length: 16 }, (_, index) => `${index} `.padEnd(65_536, "x"));
+      const whole = await caller.call({}, long);
+      expect(whole.heard.length).toBe(16);
+      const total = caller.passed.up;
+      expect(total).toBeGreaterThan(1024 * 1024);
+      for (let i = 0; i < SAMPLES / 2; i++) {
+        const position = random.below(total);
+        const call = await caller.call({ up: cutAfter(position), reset: i % 2 === 0 }, long);
+        expect(call.heard.length * 65_536).toBeLessThanOrEqual(position);
+        expect(call.there.filter((code) => code !== "TRUNCATED")).toEqual([]);
+      }
+    }, 30_000);
+
+    it.runIf(authenticates)(
+      "what is doubled, swapped or said again is FRAME_MALFORMED",
+      async () => {
+        // Each request is one box in one chunk; the first chunks are the handshake's.
+        const held: Uint8Array[] = [];
+        const tricks: readonly [string, Meddler][] = [
+          ["doubled", (bytes, offset) => (offset > 250 ? [bytes, bytes] : [bytes])],
+          [
+            "said again",
+            (bytes, offset) => {
+              if (offset > 250) held.push(bytes);
+              return held.length === 3 ? [bytes, held[0] as Uint8Array] : [bytes];
+            },
+          ],
+        ];
+        for (const [trick, up] of tricks) {
+          held.splice(0);
+          const call = await caller.call({ up });
+          mustBePrefix(call.heard, LINES);
+          expect(call.there, trick).toEqual(["FRAME_MALFORMED"]);
+          expect(call.failure, trick).toBeDefined();
+        }
+      },
+    );
+  });
+}
