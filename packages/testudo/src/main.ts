@@ -100,7 +100,7 @@ async function dispatch(
   let out = new Output(io, { json, events: verb === "pipe" ? "stderr" : "stdout" });
   try {
     if (verb === "--version") return say(io, version());
-    if (verb === "--help" || verb === "-h") return say(io, table());
+    if (verb === "--help" || verb === "-h" || words.join() === "help") return say(io, table());
     if (verb === "help") return await dispatch([rest[0] ?? "", "--help"], io, leave, stdoutFailed);
     if (verb === "") {
       if (json) throw new UsageError("which command? testudo --help lists them");

@@ -10,7 +10,7 @@ describe("main", () => {
       expect(alone.out.text).toContain(`testudo ${verb} `);
     }
     expect(alone.out.text).not.toContain("demo-node");
-    for (const words of [["--help"], ["-h"], ["help", "--help"]]) {
+    for (const words of [["--help"], ["-h"], ["help"], ["help", "--help"]]) {
       const asked = await run(words);
       expect([asked.code, asked.out.text]).toEqual([0, alone.out.text]);
     }

@@ -16,7 +16,6 @@ import {
   OPCODES,
   type PeerContext,
   type Plugin,
-  toBase64,
 } from "@testudo/core";
 import type { Command, CommandContext } from "../command.ts";
 import { failureOf } from "../failure.ts";
@@ -133,7 +132,7 @@ class Events implements Plugin {
     const fields = {
       id: sender.text,
       opcode,
-      body: toBase64(body),
+      body: Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("base64"),
       ...(text === undefined ? {} : { text }),
     };
     const shown = text ?? `${body.length} bytes: ${fields.body}`;
