@@ -14,6 +14,8 @@ import { networkError } from "./errors.ts";
 export const HEADER_BYTES = 17;
 const LENGTH_BYTES = 4;
 const CHECKSUM_AT = 13;
+/** What a frame that is not whole yet gets at first, at most: a length alone must cost its sender nothing like memory. */
+const FIRST_BYTES = 128 * 1024;
 
 export const FLAGS: { readonly reply: 1; readonly signed: 2 } = { reply: 1, signed: 2 };
 const KNOWN_FLAGS = FLAGS.reply | FLAGS.signed;
@@ -84,8 +86,10 @@ export class FrameDecoder {
   /** The bytes of a length prefix that came in parts, and how many. */
   #prefix = 0;
   #prefixFilled = 0;
+  /** Room for the frame's bytes, or for the first of them. */
   #partial: Uint8Array | undefined;
   #filled = 0;
+  #wholeBytes = 0;
 
   /** `maxPayload` bounds what follows the header. */
   constructor(maxPayload: number) {
@@ -143,7 +147,8 @@ export class FrameDecoder {
       this.#prefix |= (chunk[position++] as number) << (8 * this.#prefixFilled++);
       if (this.#prefixFilled === LENGTH_BYTES) {
         const length = this.#checked(this.#prefix >>> 0);
-        this.#partial = new Uint8Array(LENGTH_BYTES + length);
+        this.#wholeBytes = LENGTH_BYTES + length;
+        this.#partial = new Uint8Array(Math.min(this.#wholeBytes, FIRST_BYTES));
         writeU32(this.#partial, 0, length);
         this.#filled = LENGTH_BYTES;
         this.#prefix = 0;
@@ -151,16 +156,29 @@ export class FrameDecoder {
       }
     }
     if (this.#partial !== undefined) {
-      const taken = Math.min(this.#partial.length - this.#filled, chunk.length - position);
-      this.#partial.set(chunk.subarray(position, position + taken), this.#filled);
+      const taken = Math.min(this.#wholeBytes - this.#filled, chunk.length - position);
+      this.#room(this.#partial, this.#filled + taken).set(
+        chunk.subarray(position, position + taken),
+        this.#filled,
+      );
       this.#filled += taken;
       position += taken;
     }
     return position;
   }
 
+  /** The partial frame, grown to hold `bytes`: at least doubled, so that copying stays cheap. */
+  #room(partial: Uint8Array, bytes: number): Uint8Array {
+    if (bytes <= partial.length) return partial;
+    const grown = Math.max(bytes, 2 * partial.length);
+    const larger = new Uint8Array(Math.min(grown, this.#wholeBytes));
+    larger.set(partial);
+    this.#partial = larger;
+    return larger;
+  }
+
   #takeWhole(): Uint8Array | undefined {
-    if (this.#partial === undefined || this.#filled < this.#partial.length) return undefined;
+    if (this.#partial === undefined || this.#filled < this.#wholeBytes) return undefined;
     const whole = this.#partial;
     this.#partial = undefined;
     this.#filled = 0;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { concat, readU32, writeU32 } from "../src/bytes.ts";
+import { concat, equal, readU32, writeU32 } from "../src/bytes.ts";
 import { crc32 } from "../src/crypto/crc32.ts";
 import {
   decodeFrame,
@@ -149,6 +149,23 @@ describe("the decoder", () => {
     for (at = 3; at < bytes.length; ) at = decoder.push(bytes, at, one);
     expect(seen).toEqual([1, 2, 3]);
     expect(decoder.push(bytes.subarray(0, 0), 0, one)).toBe(0);
+  });
+
+  it("puts a large frame together from any pieces, with room for little more than has come", () => {
+    const payload = Uint8Array.from({ length: 1_000_000 }, (_, i) => (i * 2_654_435_761) >>> 24);
+    const bytes = encode(7, 8, 0, payload);
+    for (const size of [1_447, 65_536, 300_000, bytes.length - 1]) {
+      const chunks: Uint8Array[] = [];
+      for (let at = 0; at < bytes.length; at += size) chunks.push(bytes.subarray(at, at + size));
+      const [frame, ...more] = decodeAll(new FrameDecoder(payload.length), chunks);
+      expect(frame !== undefined && equal(frame, bytes)).toBe(true);
+      expect(more).toEqual([]);
+    }
+    const before = process.memoryUsage().arrayBuffers;
+    const decoders = Array.from({ length: 100 }, () => new FrameDecoder(payload.length));
+    for (const decoder of decoders) decoder.push(bytes.subarray(0, 100), 0, () => true);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(20 * 1024 * 1024);
+    expect(decoders.every((decoder) => decoder.partial)).toBe(true);
   });
 
   it("refuses a length before it allocates anything for it", () => {
