@@ -73,9 +73,12 @@ export interface InboxSource {
   resume(): void;
 }
 
+/** Chunks an inbox holds, whatever their size: one of a single byte costs hundreds. */
+const HIGH_WATER_CHUNKS = 1_024;
+
 /**
  * Chunks on their way from a callback-driven source to one `for await`. One reader at a time.
- * Past `highWaterBytes` the source is paused until the reader has taken half.
+ * Past `highWaterBytes`, or 1,024 chunks, the source is paused until the reader has taken half.
  */
 export class Inbox implements AsyncIterableIterator<Uint8Array> {
   readonly #chunks = new Fifo<Uint8Array>();
@@ -101,7 +104,8 @@ export class Inbox implements AsyncIterableIterator<Uint8Array> {
     }
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
-    if (this.#bytes >= this.#highWater && !this.#paused) {
+    if (this.#paused) return;
+    if (this.#bytes >= this.#highWater || this.#chunks.size >= HIGH_WATER_CHUNKS) {
       this.#paused = true;
       this.#source.pause();
     }
@@ -128,10 +132,7 @@ export class Inbox implements AsyncIterableIterator<Uint8Array> {
     const chunk = this.#chunks.shift();
     if (chunk !== undefined) {
       this.#bytes -= chunk.length;
-      if (this.#paused && this.#bytes * 2 <= this.#highWater) {
-        this.#paused = false;
-        this.#source.resume();
-      }
+      if (this.#paused) this.#resumeAtHalf();
       return Promise.resolve({ done: false, value: chunk });
     }
     if (this.#end !== undefined) {
@@ -150,5 +151,11 @@ export class Inbox implements AsyncIterableIterator<Uint8Array> {
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  #resumeAtHalf(): void {
+    if (this.#bytes * 2 > this.#highWater || this.#chunks.size * 2 > HIGH_WATER_CHUNKS) return;
+    this.#paused = false;
+    this.#source.resume();
   }
 }

@@ -114,6 +114,20 @@ describe("Inbox", () => {
     expect(from.log).toEqual(["pause", "resume"]);
   });
 
+  it("pauses at 1,024 chunks, however small, and resumes at half of them", async () => {
+    const from = source();
+    const inbox = new Inbox(from, 1_000_000);
+    for (let i = 0; i < 1_023; i++) inbox.push(chunk(1));
+    expect(from.log).toEqual([]);
+    inbox.push(chunk(1));
+    inbox.push(chunk(1));
+    expect(from.log).toEqual(["pause"]);
+    for (let i = 0; i < 512; i++) await inbox.next();
+    expect(from.log).toEqual(["pause"]);
+    await inbox.next();
+    expect(from.log).toEqual(["pause", "resume"]);
+  });
+
   it("does not resume above half", async () => {
     const from = source();
     const inbox = new Inbox(from, 100);
