@@ -102,6 +102,46 @@ describe("a peer that stops reading", () => {
   });
 });
 
+describe("leaving a peer on a slow line", () => {
+  it("takes the time that what was sent before needs", async () => {
+    const nodes = new Nodes({
+      line: { latencyMs: 20, bandwidth: 250 * KIB },
+      limits: { closeTimeoutMs: 2_000 },
+    });
+    const [one, other] = [await nodes.start("one"), await nodes.start("other")];
+    const [peer] = await nodes.connect(one, other);
+    let received = 0;
+    let reason: string | undefined;
+    await other.network.registerPlugin({
+      newMessage: () => {
+        received++;
+      },
+      nodeDeleted: (context) => {
+        reason = context.reason?.message;
+      },
+    });
+    const sends = Array.from({ length: 60 }, () => peer.send(Block.of(new Uint8Array(32 * KIB))));
+    const before = nodes.runtime.now();
+    await nodes.runtime.during(one.network.delete(peer), 30_000);
+    expect(nodes.runtime.now() - before).toBeGreaterThan(6_000);
+    await Promise.all(sends);
+    expect([received, reason]).toEqual([60, "closed by the peer: deleted"]);
+    await nodes.close();
+  });
+
+  it("ends when the other side takes nothing for too long", async () => {
+    const nodes = new Nodes({ line: { latencyMs: 5 }, limits: { closeTimeoutMs: 500 } });
+    const [one, other] = [await nodes.start("one"), await nodes.start("other")];
+    const [peer] = await nodes.connect(one, other);
+    one.line.loseAll();
+    const before = nodes.runtime.now();
+    await nodes.runtime.during(one.network.delete(peer), 30_000);
+    expect(nodes.runtime.now() - before).toBe(500);
+    await nodes.runtime.during(other.network.delete(one.network.id), 30_000);
+    await nodes.close();
+  });
+});
+
 describe("what a stream carries", () => {
   expectNoLeaks();
 

@@ -54,7 +54,8 @@ export class Stream implements OutboxOwner {
   readonly #decoder: FrameDecoder;
   #reason: NetworkError | undefined;
   #held: Deferred<void> | undefined;
-  #stall: Timer | undefined;
+  /** Cuts a peer that takes nothing, or one that is left and does not finish. */
+  #timer: Timer | undefined;
   /** Resolved when the reading loop is over; made when somebody waits for it. */
   #reading: Deferred<void> | undefined;
   #readingOver = false;
@@ -164,7 +165,7 @@ export class Stream implements OutboxOwner {
   }
 
   #cut(reason: NetworkError): void {
-    this.congested(false);
+    this.#timer?.cancel();
     this.#outbox.close(reason);
     this.#link.connection.abort(reason);
     if (this.#releasedAlready) return;
@@ -263,10 +264,7 @@ export class Stream implements OutboxOwner {
 
   async #windDown(reason: NetworkError, goodbye: Goodbye | undefined): Promise<void> {
     const { connection } = this.#link;
-    const timer = this.#options.runtime.setTimer(
-      () => this.#cut(reason),
-      this.#options.limits.closeTimeoutMs,
-    );
+    this.congested(false);
     try {
       if (goodbye !== undefined) {
         const body = [encodeGoodbye(goodbye)];
@@ -282,7 +280,7 @@ export class Stream implements OutboxOwner {
       this.#reading = deferred();
       await this.#reading.promise;
     }
-    timer.cancel();
+    this.#timer?.cancel();
     await connection.close();
     this.#cut(reason);
   }
@@ -292,16 +290,24 @@ export class Stream implements OutboxOwner {
     this.abort(asNetworkError(error, "STREAM_CLOSED", "sealing failed"));
   }
 
-  /** For the outbox. A peer that takes no byte for too long while some wait is closed: a slow reader costs a bounded queue, not an endless one. */
+  /**
+   * For the outbox. A peer that takes no byte for too long while some wait is closed: a slow reader costs a
+   * bounded queue, not an endless one. Once the stream is over, whatever still goes out gives the rest new time.
+   */
   congested(now: boolean): void {
-    this.#stall?.cancel();
-    this.#stall = undefined;
-    if (!now || this.#reason !== undefined) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
     const { runtime, limits } = this.#options;
-    this.#stall = runtime.setTimer(() => {
-      this.abort(
-        networkError("STREAM_IDLE", `the peer took nothing for ${limits.stallTimeoutMs} ms`),
-      );
-    }, limits.stallTimeoutMs);
+    const over = this.#reason;
+    if (this.#releasedAlready) return;
+    if (over !== undefined) {
+      this.#timer = runtime.setTimer(() => this.#cut(over), limits.closeTimeoutMs);
+    } else if (now) {
+      this.#timer = runtime.setTimer(() => {
+        this.abort(
+          networkError("STREAM_IDLE", `the peer took nothing for ${limits.stallTimeoutMs} ms`),
+        );
+      }, limits.stallTimeoutMs);
+    }
   }
 }
