@@ -21,6 +21,7 @@ export class ManualConnection implements Connection {
   readonly #inbox = new Inbox({ pause: () => {}, resume: () => {} });
   readonly #closed = deferred<Error | undefined>();
   #drained: Deferred<void> | undefined;
+  #finished = false;
 
   constructor(local: boolean = true) {
     this.local = local;
@@ -56,12 +57,13 @@ export class ManualConnection implements Connection {
   /** The far end says no more, or is cut. */
   finish(error?: Error): void {
     this.#inbox.finish(error);
-    if (error !== undefined) this.#over(error);
-    else if (this.ended) this.#over(undefined);
+    this.#finished = true;
+    if (error !== undefined || this.ended) this.#over(error);
   }
 
   async end(): Promise<void> {
     this.ended = true;
+    if (this.#finished) this.#over(undefined);
   }
 
   async close(): Promise<void> {
