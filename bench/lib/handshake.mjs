@@ -36,8 +36,8 @@ export function createIdentity() {
  */
 export async function handshake(socket, identity, side) {
   const reader = new Reader(socket);
-  const ephemeral = generateKeyPairSync("x25519");
-  const ours = rawKey(ephemeral.publicKey);
+  const ephemeral = freshPair();
+  const ours = ephemeral.publicKey;
   const dialer = side === "dialer";
   if (dialer) socket.write(ours);
   const theirs = Buffer.from(await reader.read(32));
@@ -68,6 +68,18 @@ export async function handshake(socket, identity, side) {
   if (first === undefined || second === undefined) throw new Error("no keys");
   const keys = dialer ? { seal: first, open: second } : { seal: second, open: first };
   return { keys, rest: reader.stop() };
+}
+
+/**
+ * Node 20 can stand still for ever when a pair that was just generated is exported (its lock is taken twice
+ * if a collection falls into the export), so the public half is encoded by the generation itself.
+ * @returns {{ publicKey: Buffer, privateKey: import("node:crypto").KeyObject }}
+ */
+function freshPair() {
+  const options = { publicKeyEncoding: { format: "jwk" } };
+  // The types know no JWK for this curve, the function does.
+  const pair = /** @type {any} */ (generateKeyPairSync)("x25519", options);
+  return { publicKey: Buffer.from(pair.publicKey.x, "base64url"), privateKey: pair.privateKey };
 }
 
 /** @param {import("node:crypto").KeyObject} key */

@@ -75,7 +75,8 @@ export async function dial({ adapter, quick, environment, remote }) {
   }
 
   const scale = quick ? 0.5 : 1;
-  await phase(lanes, 400 * scale);
+  // Long enough for every peer's code to be compiled: a node that is asked for connections has run before.
+  await phase(lanes, 2_500 * scale);
   const wide = await phase(lanes, 1_000 * scale);
   const narrow = await phase(lanes.slice(0, 1), 600 * scale);
   return {

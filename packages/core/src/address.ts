@@ -61,6 +61,15 @@ export function shownRoute(route: Route): string {
   return [transport?.text ?? "", ...shown].join("~");
 }
 
+/** The same for a whole address; text that is none is not shown at all. */
+export function shownAddress(address: string): string {
+  try {
+    return parseAddress(address).routes.map(shownRoute).join(";");
+  } catch {
+    return "(not an address)";
+  }
+}
+
 export function makeRoute(sections: readonly Section[]): Route {
   return Object.freeze({
     sections: Object.freeze([...sections]),

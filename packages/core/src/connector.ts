@@ -9,7 +9,13 @@ import { type Address, type Route, shownRoute } from "./address.ts";
 import { Admission, type Ticket } from "./admission.ts";
 import { toBase64 } from "./bytes.ts";
 import type { Connection, Listener } from "./connection.ts";
-import { asError, type NetworkError, networkError } from "./errors.ts";
+import {
+  aboutAddress,
+  asError,
+  asNetworkError,
+  type NetworkError,
+  networkError,
+} from "./errors.ts";
 import { Lobby, type LobbyOptions, selfDial } from "./lobby.ts";
 import type { LivePeer } from "./peer.ts";
 import type { Link, Stack, StackOptions } from "./stack.ts";
@@ -102,9 +108,15 @@ export class Connector {
     const [section] = route.sections;
     if (section === undefined) throw new TypeError("route has no sections");
     let permitted = false;
-    const listener = await stack.listen(section, (connection) => {
+    const listening = stack.listen(section, (connection) => {
       if (permitted) this.#accept(stack, connection);
       else connection.abort(networkError("LISTEN_FAILED", "not listening yet"));
+    });
+    const listener = await listening.catch((error: unknown) => {
+      throw aboutAddress(
+        asNetworkError(error, "LISTEN_FAILED", `cannot listen on ${section.text}`),
+        shownRoute(route),
+      );
     });
     const refusal = this.#refusal(stack, listener, route);
     if (refusal !== undefined) {

@@ -122,9 +122,10 @@ export function networkError(
 
 /** What was thrown, as an `Error`, whatever it was. */
 export function asError(thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown;
   let text: string;
   try {
+    // What is given on can be read: a message may be a getter that throws, or no text at all.
+    if (thrown instanceof Error && typeof thrown.message === "string") return thrown;
     text = String(thrown);
   } catch {
     // An object without a usable toString: a plugin may throw anything, and this runs in handlers.
@@ -140,9 +141,17 @@ export function asNetworkError(
   message: string,
   details: ErrorDetails = {},
 ): NetworkError {
-  if (thrown instanceof NetworkError) return thrown;
-  return networkError(code, `${message}: ${asError(thrown).message}`, {
+  const error = asError(thrown);
+  if (error instanceof NetworkError) return error;
+  return networkError(code, `${message}: ${error.message}`, {
     ...details,
     cause: thrown,
   });
+}
+
+/** The same error about another address: what failed below is told of the route that was asked for. */
+export function aboutAddress(error: NetworkError, address: string): NetworkError {
+  if (error.address === address) return error;
+  const peer = error.peer === undefined ? {} : { peer: error.peer };
+  return networkError(error.code, error.message, { ...peer, address, cause: error.cause ?? error });
 }

@@ -2,7 +2,7 @@
  * Fan-out: one message to many peers, encoded once. The only such loop there is.
  */
 
-import { parseAddress } from "./address.ts";
+import { parseAddress, shownAddress } from "./address.ts";
 import { fromBase64 } from "./bytes.ts";
 import { PeerDelivery } from "./delivery.ts";
 import { asNetworkError, networkError } from "./errors.ts";
@@ -79,8 +79,15 @@ export class FanOut {
       },
       (error: unknown) => {
         const { logger } = this.#options;
-        logger.warn({ address, opcode: message.opcode }, "a broadcast's address was not reached");
-        delivery.fail(address, asNetworkError(error, "DIAL_REFUSED", "not sent", { address }));
+        const shown = shownAddress(address);
+        logger.warn(
+          { address: shown, opcode: message.opcode },
+          "a broadcast's address was not reached",
+        );
+        delivery.fail(
+          address,
+          asNetworkError(error, "DIAL_REFUSED", "not sent", { address: shown }),
+        );
       },
     );
     delivery.wait(sending);

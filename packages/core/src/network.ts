@@ -155,7 +155,12 @@ export class Network implements AsyncDisposable {
    */
   registerPlugin<P extends AnyPlugin>(plugin: P): Promise<P> {
     this.#checkOpen();
-    return this.#plugins.register(plugin).then(() => plugin);
+    const registered = this.#plugins.register(plugin).then(() => plugin);
+    // One that nobody awaits must not end the process; `listen` and `add` go on without it.
+    registered.catch((error: unknown) =>
+      this.logger.error({ error }, "a plugin was not registered"),
+    );
+    return registered;
   }
 
   /** Calls the plugin's `close` and shows it nothing more. Rejects `TypeError` for one that is not registered. */

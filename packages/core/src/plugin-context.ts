@@ -42,11 +42,14 @@ export function peerContext(
   });
 }
 
-/** For `newMessage`. A class, with getters: one is made per message, and closures only for who asks. */
+/**
+ * For `newMessage`. A class, with getters: one is made per message, closures only for who asks, and no plugin
+ * can change what the next one is given.
+ */
 export class ReceivedContext implements MessageContext {
-  readonly network: Network;
-  readonly peer: Peer;
-  readonly message: InboundMessage;
+  readonly #network: Network;
+  readonly #peer: LivePeer;
+  readonly #message: InboundMessage;
   readonly #deliverer: Deliverer;
   readonly #reply: ((message: Message) => Promise<void>) | undefined;
 
@@ -57,18 +60,30 @@ export class ReceivedContext implements MessageContext {
     message: InboundMessage,
     reply?: (message: Message) => Promise<void>,
   ) {
-    this.network = network;
+    this.#network = network;
     this.#deliverer = deliverer;
-    this.peer = peer;
-    this.message = message;
+    this.#peer = peer;
+    this.#message = message;
     this.#reply = reply;
   }
 
+  get network(): Network {
+    return this.#network;
+  }
+
+  get peer(): Peer {
+    return this.#peer;
+  }
+
+  get message(): InboundMessage {
+    return this.#message;
+  }
+
   get reply(): (message: Message) => Promise<void> {
-    return this.#reply ?? ((message) => (this.peer as LivePeer).reply(message, this.message));
+    return this.#reply ?? ((message) => this.#peer.reply(message, this.#message));
   }
 
   get deliver(): (message: Message, origin: PeerId, via?: Peer) => void {
-    return (message, origin, via = this.peer) => this.#deliverer.deliver(message, origin, via);
+    return (message, origin, via = this.#peer) => this.#deliverer.deliver(message, origin, via);
   }
 }

@@ -267,12 +267,15 @@ export class PluginHost {
   }
 
   #track(entry: Registered, hook: HookName, result: PromiseLike<unknown>, peer: LivePeer): void {
+    // Through a promise of our own: a plugin's thenable may throw, or call back twice.
+    const settled = Promise.resolve(result);
     const running: Running = { entry, hook, peer, over: false };
     this.#deadlines.add(running);
     entry.inFlight++;
     if (++peer.inFlight >= this.#options.limits.maxInFlight) peer.stream.hold();
-    // Through a promise of our own: a plugin's thenable may throw, or call back twice.
-    Promise.resolve(result).then(
+    // Not `settled.then`, which a promise's maker may have replaced.
+    Promise.prototype.then.call(
+      settled,
       () => {
         if (!this.#over(running)) return;
         entry.faultsInARow = 0;
@@ -301,11 +304,11 @@ export class PluginHost {
 
   #fault(entry: Registered, hook: string, thrown: unknown, peer?: LivePeer): void {
     const { logger, limits } = this.#options;
-    if (isPeersDoing(thrown, peer)) {
-      logger.debug({ plugin: entry.hooks.name, hook, error: thrown }, "a peer failed a hook");
+    const error = asError(thrown);
+    if (isPeersDoing(error, peer)) {
+      logger.debug({ plugin: entry.hooks.name, hook, error }, "a peer failed a hook");
       return;
     }
-    const error = asError(thrown);
     entry.faults++;
     entry.faultsInARow++;
     entry.lastFault = `${hook}: ${error.message}`;
@@ -371,9 +374,10 @@ export class PluginHost {
 }
 
 /** What a peer can bring about at will must not get a plugin suspended: its broken bodies, its leaving, its silence. */
-function isPeersDoing(thrown: unknown, peer: LivePeer | undefined): boolean {
-  if (thrown instanceof ProtocolError || thrown instanceof StreamError) return true;
-  return thrown !== undefined && thrown === peer?.lastError;
+function isPeersDoing(error: Error, peer: LivePeer | undefined): boolean {
+  return (
+    error instanceof ProtocolError || error instanceof StreamError || error === peer?.lastError
+  );
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -15,6 +15,8 @@ import type { Session } from "./transform.ts";
  */
 export function composeSessions(inner: Session, outer: Session): Session {
   const exportKey = outer.exportKey?.bind(outer) ?? inner.exportKey?.bind(inner);
+  // Where neither has a goodbye there must be none to wait for: a session with one and `ended` is over.
+  const goodbye = inner.end !== undefined || outer.end !== undefined;
   return {
     remoteKey: outer.remoteKey ?? inner.remoteKey,
     auth: outer.auth ?? inner.auth,
@@ -25,7 +27,7 @@ export function composeSessions(inner: Session, outer: Session): Session {
       for (const piece of inner.open(chunk)) opened.push(...outer.open(piece));
       return opened;
     },
-    end: () => endOf(inner, outer),
+    ...(goodbye ? { end: () => endOf(inner, outer) } : {}),
     get ended() {
       return outer.ended && inner.ended;
     },

@@ -8,7 +8,7 @@
 import { makeRoute, type Route, type Section, sectionKey, shownRoute } from "./address.ts";
 import { equal } from "./bytes.ts";
 import { type Connection, type Listener, type Side, Wire } from "./connection.ts";
-import { asError, asNetworkError, networkError } from "./errors.ts";
+import { aboutAddress, asError, asNetworkError, networkError } from "./errors.ts";
 import type { Identity } from "./identity.ts";
 import { Deadline, type Runtime } from "./runtime.ts";
 import { composeSessions, SealedConnection } from "./session.ts";
@@ -123,7 +123,8 @@ export class Stack {
       connection = await this.transport.dial(section, { signal: limit.signal });
     } catch (error) {
       if (limit.over) throw limit.reason;
-      throw asNetworkError(error, "DIAL_REFUSED", `cannot connect to ${section.text}`, { address });
+      const why = `cannot connect to ${section.text}`;
+      throw aboutAddress(asNetworkError(error, "DIAL_REFUSED", why), address);
     } finally {
       limit.clear();
     }
@@ -231,11 +232,10 @@ export class Stack {
         address: route === undefined ? this.#seenFrom(connection) : address,
       };
     } catch (error) {
+      const why = `handshake with ${address} failed`;
       const reason: unknown = limit.over
         ? limit.reason
-        : asNetworkError(error, "HANDSHAKE_FAILED", `handshake with ${address} failed`, {
-            address,
-          });
+        : aboutAddress(asNetworkError(error, "HANDSHAKE_FAILED", why), address);
       connection.abort(asError(reason));
       throw reason;
     } finally {
