@@ -38,8 +38,8 @@ export class ManualConnection implements Connection {
   }
 
   drain(): Promise<void> {
+    if (this.welcome || this.aborted !== undefined) return Promise.resolve();
     this.#drained ??= deferred();
-    if (this.aborted !== undefined) this.#drained.resolve();
     return this.#drained.promise;
   }
 
