@@ -21,6 +21,7 @@ import { type Logger, silent } from "./logger.ts";
 import { type Message, type SignedMessage, signedBytes } from "./message.ts";
 import { checkMessage, LivePeer, type Peer } from "./peer.ts";
 import type { AnyPlugin } from "./plugin.ts";
+import { sheltered } from "./plugin-context.ts";
 import { PluginHost } from "./plugin-host.ts";
 import { RouteTable } from "./route-table.ts";
 import { type Runtime, systemRuntime } from "./runtime.ts";
@@ -54,6 +55,7 @@ export class Network implements AsyncDisposable {
   /** 32 bytes. */
   readonly networkId: Uint8Array;
   readonly limits: Readonly<Limits>;
+  /** For plugins and for whoever else needs time: what throws in one of its timers is logged. */
   readonly runtime: Runtime;
   readonly logger: Logger;
   readonly #table = new RouteTable();
@@ -81,13 +83,16 @@ export class Network implements AsyncDisposable {
     this.identity = options.identity ?? Identity.generate();
     this.networkId = networkIdOf(options.networkId ?? "testudo");
     this.limits = withDefaults(options.limits);
-    this.runtime = options.runtime ?? systemRuntime;
     this.logger = options.logger ?? silent;
+    const runtime = options.runtime ?? systemRuntime;
+    this.runtime = sheltered(runtime, (error) =>
+      this.logger.error({ error }, "a timer's callback failed"),
+    );
     this.#plugins = new PluginHost({
       network: this,
       networkId: this.networkId,
       limits: this.limits,
-      runtime: this.runtime,
+      runtime,
       logger: this.logger,
       peers: () => this.#table.peers.values(),
       replyTo: (origin, via, message, to) => {
@@ -100,7 +105,7 @@ export class Network implements AsyncDisposable {
       networkId: this.networkId,
       stacks: (options.stacks ?? []).map((parts) => new Stack(parts)),
       limits: this.limits,
-      runtime: this.runtime,
+      runtime,
       logger: this.logger,
       authorize: options.authorize,
       allowPublicNoauth: options.allowPublicNoauth ?? false,
@@ -108,7 +113,7 @@ export class Network implements AsyncDisposable {
       owner: {
         networkId: this.networkId,
         limits: this.limits,
-        runtime: this.runtime,
+        runtime,
         nextNonce: () => this.#nextNonce(),
         received: (peer, message) => this.#plugins.newMessage(peer, message),
         left: (peer, reason) => this.#left(peer, reason),

@@ -3,16 +3,34 @@
  * both spellings of the hooks.
  */
 
-import type { NetworkError } from "./errors.ts";
+import { asError, type NetworkError } from "./errors.ts";
 import type { PeerId } from "./identity.ts";
 import type { InboundMessage, Message } from "./message.ts";
 import type { Network } from "./network.ts";
 import type { LivePeer, Peer } from "./peer.ts";
 import type { MessageContext, NetworkContext, PeerContext } from "./plugin.ts";
+import type { Runtime } from "./runtime.ts";
 
 /** Whoever shows delivered messages to the plugins. */
 export interface Deliverer {
   deliver(message: Message, origin: PeerId, via: Peer): void;
+}
+
+/** Time and randomness for plugins: a timer's callback that throws is told to `failed`, and not to the process. */
+export function sheltered(runtime: Runtime, failed: (error: Error) => void): Runtime {
+  return {
+    now: () => runtime.now(),
+    wallClock: () => runtime.wallClock(),
+    randomBytes: (length) => runtime.randomBytes(length),
+    setTimer: (callback, delayMs) =>
+      runtime.setTimer(() => {
+        try {
+          callback();
+        } catch (error) {
+          failed(asError(error));
+        }
+      }, delayMs),
+  };
 }
 
 /** For `startup` and `close`. */
