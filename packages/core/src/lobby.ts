@@ -159,13 +159,15 @@ export class Lobby {
     };
     const stream = new Stream(link, { limits, runtime, pool: this.#pool }, handler);
     const peer = new LivePeer(id, stream, owner);
+    // What the handshake took is gone: one bound holds from the connection to the table.
+    const left = limits.handshakeTimeoutMs - (runtime.now() - link.connectedAt);
     const timer = runtime.setTimer(
       () =>
         peer.close({
           code: "HANDSHAKE_TIMEOUT",
           text: `not admitted in ${limits.handshakeTimeoutMs} ms`,
         }),
-      limits.handshakeTimeoutMs,
+      left,
     );
     this.#tickets.set(stream, ticket);
     this.#candidates.set(peer, { ticket, dial, outcome, timer, fresh: true, answered: false });

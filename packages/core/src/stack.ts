@@ -25,6 +25,8 @@ export interface Link {
   /** Plaintext that arrived right behind the handshake. */
   readonly opened: readonly Uint8Array[];
   readonly side: Side;
+  /** `runtime.now()` when the transport was there and the handshakes began. */
+  readonly connectedAt: number;
   /** The dialled route; on a listener, where the connection came from and the transforms' names. */
   readonly address: string;
 }
@@ -174,6 +176,7 @@ export class Stack {
     signal: AbortSignal | undefined,
   ): Promise<Link> {
     const address = route === undefined ? connection.remote.text : shownRoute(route);
+    const connectedAt = options.runtime.now();
     const limit = new Deadline(
       options.runtime,
       options.handshakeTimeoutMs,
@@ -206,8 +209,7 @@ export class Stack {
         const expected = section === undefined ? undefined : expectedOf(transform, section);
         if (
           expected !== undefined &&
-          next.remoteKey !== undefined &&
-          !equal(expected, next.remoteKey)
+          (next.remoteKey === undefined || !equal(expected, next.remoteKey))
         ) {
           throw networkError("PEER_UNEXPECTED", `${address} is not the node its address names`, {
             address,
@@ -229,6 +231,7 @@ export class Stack {
         session,
         opened,
         side,
+        connectedAt,
         address: route === undefined ? this.#seenFrom(connection) : address,
       };
     } catch (error) {

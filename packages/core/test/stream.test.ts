@@ -78,6 +78,7 @@ class Rig {
         session: this.session,
         opened: options.opened ?? [],
         side: "listener",
+        connectedAt: 0,
         address: "manual:far:1~plain",
       },
       {

@@ -1,0 +1,298 @@
+import { describe, expect, it } from "vitest";
+import { VirtualRuntime } from "../../../test/support/virtual-runtime.ts";
+import { parseAddress, type Route, section } from "../src/address.ts";
+import { concat, toBase64 } from "../src/bytes.ts";
+import type { Connection, Listener } from "../src/connection.ts";
+import { networkError } from "../src/errors.ts";
+import { Identity } from "../src/identity.ts";
+import { Stack, type StackOptions, type StackParts } from "../src/stack.ts";
+import type { Session, Transform } from "../src/transform.ts";
+import type { Transport } from "../src/transport.ts";
+import { ManualConnection } from "./support/manual-connection.ts";
+import { toy, toySession } from "./support/toy-transform.ts";
+
+const identity = Identity.generate();
+const KEY = new Uint8Array(32).fill(6);
+const KEY_TEXT = toBase64(KEY);
+const GREETING = Uint8Array.of(7, 7);
+
+function route(text: string): Route {
+  return parseAddress(text).routes[0] as Route;
+}
+
+function options(runtime: VirtualRuntime = new VirtualRuntime()): StackOptions {
+  return {
+    identity,
+    networkId: new Uint8Array(32),
+    runtime,
+    dialTimeoutMs: 100,
+    handshakeTimeoutMs: 200,
+  };
+}
+
+/** A transport that gives this connection, or fails in the way it is told. */
+function manual(dial: Transport["dial"], listen?: Transport["listen"]): Transport {
+  return { name: "manual", halfClose: true, dial, ...(listen === undefined ? {} : { listen }) };
+}
+
+function giving(connection: Connection): Transport {
+  return manual(async () => connection);
+}
+
+/** A transform that hands out `session`, or fails, without a byte. */
+function instant(shake: () => Session, authenticates: boolean = true): Transform {
+  return {
+    name: "instant",
+    authenticates,
+    section: ({ id }) => section("instant", id.text),
+    handshake: async () => shake(),
+  };
+}
+
+/** Fires its timers until the promise is settled. */
+async function rejection(runtime: VirtualRuntime, work: Promise<unknown>): Promise<unknown> {
+  return runtime.during(
+    work.then(
+      () => "resolved",
+      (error: unknown) => error,
+    ),
+  );
+}
+
+describe("a stack", () => {
+  it("is a transport and its transforms, and nothing else", () => {
+    const transport = giving(new ManualConnection());
+    const stack = new Stack([transport, toy(), toy({ name: "second", key: KEY })]);
+    expect(stack).toMatchObject({
+      name: "manual~toy~second",
+      chain: "toy~second",
+      authenticates: true,
+    });
+    expect(new Stack([transport]).authenticates).toBe(false);
+    for (const parts of [[], [toy()], [transport, transport], [transport, {}], [undefined]]) {
+      expect(() => new Stack(parts as unknown as StackParts)).toThrow(TypeError);
+    }
+  });
+
+  it("speaks exactly its own chain", () => {
+    const stack = new Stack([giving(new ManualConnection()), toy()]);
+    expect(stack.speaks(route("manual:a~toy"))).toBe(true);
+    for (const other of ["manual:a", "manual:a~toy~toy", "manual:a~other", "other:a~toy"]) {
+      expect(stack.speaks(route(other))).toBe(false);
+    }
+  });
+
+  it("reads the key that a route promises, of the last transform that proves one", () => {
+    const proving = toy({ name: "proving", key: KEY });
+    const stack = new Stack([giving(new ManualConnection()), proving, toy()]);
+    expect(stack.expectedKey(route(`manual:a~proving:${KEY_TEXT}~toy`))).toEqual(KEY);
+    expect(stack.expectedKey(route("manual:a~proving~toy"))).toBeUndefined();
+    expect(stack.expectedKey(route(`manual:a~proving~toy:${KEY_TEXT}`))).toBeUndefined();
+    const other = toBase64(new Uint8Array(32).fill(8));
+    const twice = new Stack([giving(new ManualConnection()), proving, instant(toySession)]);
+    expect(twice.expectedKey(route(`manual:a~proving:${other}~instant:${KEY_TEXT}`))).toEqual(KEY);
+    expect(() => stack.expectedKey(route("manual:a~proving:short~toy"))).toThrow(
+      expect.objectContaining({ code: "ADDRESS_MALFORMED" }),
+    );
+  });
+
+  it("tells others what to dial", () => {
+    const stack = new Stack([giving(new ManualConnection()), instant(toySession), toy()]);
+    const listener = { section: section("manual", "host", "7") } as Listener;
+    expect(stack.addressOf(listener, identity)).toBe(
+      `manual:host:7~instant:${identity.id.text}~toy`,
+    );
+  });
+
+  it("listens where its transport can", async () => {
+    const listener = { section: section("manual", "x") } as Listener;
+    const stack = new Stack([
+      manual(
+        async () => new ManualConnection(),
+        async () => listener,
+      ),
+    ]);
+    expect(await stack.listen(section("manual", "x"), () => {})).toBe(listener);
+    const deaf = new Stack([giving(new ManualConnection())]);
+    await expect(deaf.listen(section("manual", "x"), () => {})).rejects.toMatchObject({
+      code: "LISTEN_FAILED",
+      address: "manual:x",
+    });
+  });
+});
+
+describe("dialling", () => {
+  it("gives a link whose handshakes are done, with what came behind them", async () => {
+    const connection = new ManualConnection();
+    const runtime = new VirtualRuntime();
+    await runtime.advance(50);
+    const stack = new Stack([giving(connection), toy({ key: KEY, auth: "a friend" })]);
+    const [sealed = new Uint8Array(0), body = sealed] = toySession().seal([Uint8Array.of(9)]);
+    let connected = 0;
+    connection.receive(concat(GREETING, sealed, body));
+    const link = await stack.dial(route(`manual:a:1~toy:${KEY_TEXT}:secret`), {
+      ...options(runtime),
+      connected: () => {
+        connected++;
+      },
+    });
+    expect(link).toMatchObject({ side: "dialer", connectedAt: 50, connection });
+    expect(link.opened).toEqual([Uint8Array.of(9)]);
+    expect([link.session.remoteKey, link.session.auth]).toEqual([KEY, "a friend"]);
+    // What a transform was given besides the key may be secret.
+    expect(link.address).toBe(`manual:a:1~toy:${KEY_TEXT}`);
+    expect([connected, runtime.pending]).toEqual([1, 0]);
+  });
+
+  it("without transforms proves and changes nothing, and keeps no reference", async () => {
+    const stack = new Stack([giving(new ManualConnection())]);
+    const { session } = await stack.dial(route("manual:a"), options());
+    const body = Uint8Array.of(1, 2);
+    const [sealed] = session.seal([body]);
+    body.fill(0);
+    expect(sealed).toEqual(Uint8Array.of(1, 2));
+    expect(session.open(body)).toEqual([body]);
+    expect([session.remoteKey, session.ended, session.end]).toEqual([undefined, true, undefined]);
+  });
+
+  it("says what the transport failed with, and to which address", async () => {
+    for (const [thrown, expected] of [
+      [new Error("no route"), { code: "DIAL_REFUSED", address: "manual:a~toy" }],
+      [networkError("ADDRESS_MALFORMED", "bad port"), { code: "ADDRESS_MALFORMED" }],
+    ] as const) {
+      const runtime = new VirtualRuntime();
+      const stack = new Stack([manual(() => Promise.reject(thrown)), toy()]);
+      const error = await rejection(runtime, stack.dial(route("manual:a~toy"), options(runtime)));
+      expect(error).toMatchObject(expected);
+      expect(runtime.pending).toBe(0);
+    }
+  });
+
+  it("gives the transport so long and no longer", async () => {
+    const runtime = new VirtualRuntime();
+    const never = manual(
+      (_section, { signal }) =>
+        new Promise((_resolve, reject) => {
+          signal.addEventListener("abort", () => reject(new Error("hung up")), { once: true });
+        }),
+    );
+    const stack = new Stack([never, toy()]);
+    const error = await rejection(runtime, stack.dial(route("manual:a~toy"), options(runtime)));
+    expect(error).toMatchObject({ code: "DIAL_TIMEOUT", address: "manual:a~toy" });
+    expect([runtime.now(), runtime.pending]).toEqual([100, 0]);
+  });
+
+  it("ends with the signal's own reason, before and while it connects and shakes hands", async () => {
+    const reason = new Error("never mind");
+    const runtime = new VirtualRuntime();
+    const connection = new ManualConnection();
+    const stack = new Stack([giving(connection), toy()]);
+    const at = route("manual:a~toy");
+    const aborted = { ...options(runtime), signal: AbortSignal.abort(reason) };
+    expect(await rejection(runtime, stack.dial(at, aborted))).toBe(reason);
+    expect(connection.writes).toEqual([]);
+    const controller = new AbortController();
+    const dialling = stack.dial(at, { ...options(runtime), signal: controller.signal });
+    const outcome = rejection(runtime, dialling);
+    controller.abort(reason);
+    expect(await outcome).toBe(reason);
+    expect(connection.aborted).toBe(reason);
+    expect(runtime.pending).toBe(0);
+  });
+
+  it("refuses a route whose key cannot be read before it dials", async () => {
+    const stack = new Stack([
+      manual(() => Promise.reject(new Error("dialled"))),
+      toy({ key: KEY }),
+    ]);
+    await expect(stack.dial(route("manual:a~toy:short"), options())).rejects.toMatchObject({
+      code: "ADDRESS_MALFORMED",
+    });
+    await expect(stack.dial({ sections: [], text: "" }, options())).rejects.toThrow(TypeError);
+  });
+});
+
+describe("a handshake", () => {
+  it("that fails, on either side, leaves nothing open", async () => {
+    for (const side of ["dialer", "listener"] as const) {
+      const runtime = new VirtualRuntime();
+      const connection = new ManualConnection();
+      const stack = new Stack([giving(connection), toy()]);
+      connection.receive(Uint8Array.of(6, 6));
+      const error = await rejection(
+        runtime,
+        side === "dialer"
+          ? stack.dial(route("manual:a~toy"), options(runtime))
+          : stack.accept(connection, options(runtime)),
+      );
+      expect(error).toMatchObject({ code: "HANDSHAKE_FAILED" });
+      expect(connection.aborted).toBe(error);
+      expect(runtime.pending).toBe(0);
+    }
+  });
+
+  it("keeps the code that the transform gave", async () => {
+    const connection = new ManualConnection();
+    const refusing = instant(() => {
+      throw networkError("PEER_REFUSED", "not you");
+    });
+    const stack = new Stack([giving(connection), refusing]);
+    await expect(stack.accept(connection, options())).rejects.toMatchObject({
+      code: "PEER_REFUSED",
+    });
+  });
+
+  it("has one deadline over all transforms, whatever trickles in", async () => {
+    const runtime = new VirtualRuntime();
+    const connection = new ManualConnection();
+    const stack = new Stack([giving(connection), toy(), toy({ name: "second" })]);
+    connection.receive(GREETING);
+    const error = await rejection(runtime, stack.accept(connection, options(runtime)));
+    expect(error).toMatchObject({ code: "HANDSHAKE_TIMEOUT", address: "manual:far:1" });
+    expect(connection.aborted).toBe(error);
+    expect([runtime.now(), runtime.pending]).toEqual([200, 0]);
+  });
+
+  it("that ends too early is a truncation", async () => {
+    const connection = new ManualConnection();
+    connection.finish();
+    const stack = new Stack([giving(connection), toy()]);
+    await expect(stack.accept(connection, options())).rejects.toMatchObject({ code: "TRUNCATED" });
+  });
+
+  it("that proves another key than was dialled, or none at all, is refused", async () => {
+    for (const proved of [new Uint8Array(32).fill(1), undefined]) {
+      const connection = new ManualConnection();
+      const session = toySession(proved === undefined ? {} : { key: proved });
+      const stack = new Stack([giving(connection), instant(() => session)]);
+      const dialling = stack.dial(route(`manual:a~instant:${KEY_TEXT}`), options());
+      await expect(dialling).rejects.toMatchObject({ code: "PEER_UNEXPECTED" });
+      expect(connection.aborted).toMatchObject({ code: "PEER_UNEXPECTED" });
+      await new Stack([giving(new ManualConnection()), instant(() => session)]).dial(
+        route("manual:a~instant"),
+        options(),
+      );
+    }
+  });
+
+  it("is told its side, its section, the chain and the network", async () => {
+    const seen: unknown[] = [];
+    const curious: Transform = {
+      ...instant(toySession, false),
+      handshake: async (_wire, given) => {
+        seen.push([given.side, given.section?.text, given.chain, given.signal.aborted]);
+        expect(given).toMatchObject({ identity, networkId: new Uint8Array(32) });
+        return toySession();
+      },
+    };
+    const connection = new ManualConnection();
+    const stack = new Stack([giving(connection), curious]);
+    await stack.dial(route("manual:a~instant:x"), options());
+    const link = await stack.accept(connection, options());
+    expect(seen).toEqual([
+      ["dialer", "instant:x", "instant", false],
+      ["listener", undefined, "instant", false],
+    ]);
+    expect([link.side, link.address]).toEqual(["listener", "manual:far:1~instant"]);
+  });
+});
