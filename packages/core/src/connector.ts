@@ -177,6 +177,7 @@ export class Connector {
   #accept(stack: Stack, connection: Connection): void {
     let ticket: Ticket;
     try {
+      if (this.#closing !== undefined) throw this.#closing;
       ticket = this.#admission.arrive(connection, (reason) => connection.abort(reason));
     } catch (error) {
       connection.abort(asError(error));

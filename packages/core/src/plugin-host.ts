@@ -26,7 +26,7 @@ import {
   type PeerContext,
 } from "./plugin.ts";
 import { networkContext, peerContext, ReceivedContext } from "./plugin-context.ts";
-import { deferred, Fifo } from "./queue.ts";
+import { type Deferred, deferred, Fifo } from "./queue.ts";
 import type { Runtime } from "./runtime.ts";
 
 export type PluginStatus = "starting" | "active" | "suspended" | "closed";
@@ -81,6 +81,7 @@ export class PluginHost {
   #plugins: readonly Registered[] = [];
   readonly #deadlines: Deadlines<Running>;
   readonly #starting = new Set<Promise<unknown>>();
+  readonly #givenUp: Deferred<never> = deferred();
   readonly #context: NetworkContext;
   #calling = false;
   /** What came up while hooks were being called. */
@@ -149,9 +150,15 @@ export class PluginHost {
     this.#plugins = this.#plugins.filter((candidate) => candidate !== entry);
   }
 
-  /** All close hooks, last registered first, each with its deadline. */
+  /** All close hooks, last registered first, each with its deadline. A startup still under way has as long. */
   async close(): Promise<void> {
+    const { runtime, limits } = this.#options;
+    const timer = runtime.setTimer(
+      () => this.#givenUp.reject(new Error("the network closed before it was done")),
+      limits.closeHookTimeoutMs,
+    );
     await this.started();
+    timer.cancel();
     await Promise.all([...this.#plugins].reverse().map((entry) => this.#close(entry)));
     this.#deadlines.clear();
   }
@@ -323,7 +330,8 @@ export class PluginHost {
     const { startup, name } = entry.hooks;
     try {
       if (startup !== undefined) {
-        await this.#within(this.#options.limits.hookTimeoutMs, () => startup(this.#context));
+        const { hookTimeoutMs } = this.#options.limits;
+        await this.#within(hookTimeoutMs, () => startup(this.#context), this.#givenUp.promise);
       }
     } catch (error) {
       entry.status = "closed";
@@ -359,14 +367,14 @@ export class PluginHost {
     }
   }
 
-  async #within(timeoutMs: number, hook: () => unknown): Promise<void> {
+  async #within(timeoutMs: number, hook: () => unknown, until?: Promise<never>): Promise<void> {
     const late = deferred<never>();
     const timer = this.#options.runtime.setTimer(
       () => late.reject(new Error(`not done after ${timeoutMs} ms`)),
       timeoutMs,
     );
     try {
-      await Promise.race([hook(), late.promise]);
+      await Promise.race([hook(), late.promise, until ?? late.promise]);
     } finally {
       timer.cancel();
     }
