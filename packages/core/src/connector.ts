@@ -142,12 +142,8 @@ export class Connector {
 
   #refusal(stack: Stack, listener: Listener, route: Route): Error | undefined {
     if (this.#closing !== undefined) return this.#closing;
-    if (stack.authenticates || listener.local || this.#options.allowPublicNoauth) return undefined;
-    return networkError(
-      "LISTEN_FAILED",
-      `${shownRoute(route)} would let anybody in unproved; listen on loopback, use noise, or set allowPublicNoauth`,
-      { address: shownRoute(route) },
-    );
+    const strangers = this.#options.allowPublicNoauth ? undefined : stack.strangersAt(listener);
+    return strangers === undefined ? undefined : aboutAddress(strangers, shownRoute(route));
   }
 
   async #dialRoute(route: Route, signal: AbortSignal): Promise<LivePeer> {

@@ -8,7 +8,13 @@
 import { makeRoute, type Route, type Section, sectionKey, shownRoute } from "./address.ts";
 import { equal } from "./bytes.ts";
 import { type Connection, type Listener, type Side, Wire } from "./connection.ts";
-import { aboutAddress, asError, asNetworkError, networkError } from "./errors.ts";
+import {
+  aboutAddress,
+  asError,
+  asNetworkError,
+  type NetworkError,
+  networkError,
+} from "./errors.ts";
 import type { Identity } from "./identity.ts";
 import { Deadline, type Runtime } from "./runtime.ts";
 import { composeSessions, SealedConnection } from "./session.ts";
@@ -150,6 +156,17 @@ export class Stack {
       });
     }
     return this.transport.listen(section, onConnection);
+  }
+
+  /** Why a listener of this stack must not stay open, if it must not: others than this machine reach it, and nobody proves anything. */
+  strangersAt(listener: Listener): NetworkError | undefined {
+    if (this.authenticates || listener.local) return undefined;
+    const { text } = listener.section;
+    return networkError(
+      "LISTEN_FAILED",
+      `${text} without noise or shs would let anybody in unproved; listen on loopback, or allow it (allowPublicNoauth)`,
+      { address: text },
+    );
   }
 
   /** What others dial to reach a listener of this stack. */

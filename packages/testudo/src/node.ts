@@ -28,6 +28,9 @@ export const NODE_OPTIONS: OptionTable = {
     value: "S",
     help: "nodes of other networks are not talked to (default testudo)",
   },
+  "allow-public-noauth": {
+    help: "let others than this machine in without a proof, when listening",
+  },
   "app-key": {
     value: "B64",
     help: "of shs only: 32 bytes in base64 (default: the network id)",
@@ -47,6 +50,7 @@ export interface NodeSettings {
   readonly networkId: string;
   readonly protocol: ProtocolOptions;
   readonly logger: Logger;
+  readonly allowPublicNoauth: boolean;
 }
 
 /** Throws `UsageError` for options that make no sense, `CommandError` for a key file that cannot be used. */
@@ -67,6 +71,7 @@ export async function readSettings({ args, io, out }: CommandContext): Promise<N
     identity,
     networkId: args.text("network-id") ?? DEFAULT_NETWORK,
     protocol: appKey === undefined ? {} : { appKey },
+    allowPublicNoauth: args.flag("allow-public-noauth"),
     logger: level === "silent" ? silent : (await import("./log.ts")).createLogger(level, io.stderr),
   };
 }
@@ -89,9 +94,8 @@ export async function createNode(
   routes: readonly Route[],
   limits: Partial<Limits> = {},
 ): Promise<Network> {
-  const { identity, networkId, protocol, logger } = await readSettings(context);
-  const stacks = await loadStacks(routes, protocol);
-  return new Network({ identity, networkId, stacks, logger, limits });
+  const { protocol, ...settings } = await readSettings(context);
+  return new Network({ ...settings, stacks: await loadStacks(routes, protocol), limits });
 }
 
 /** The peer at the first route that works. */

@@ -120,7 +120,7 @@ async function listenOnce(
   const none = (): void => first.resolve(undefined);
   leave.addEventListener("abort", none, { once: true });
   let taken = false;
-  const doors = new Doors(context, stackOptions(settings), enough.signal, (opened) => {
+  const doors = new Doors(context, settings, enough.signal, (opened) => {
     if (taken || leave.aborted) {
       opened.bytes.abort(new Error("another connection came first"));
       return;
@@ -150,7 +150,7 @@ async function serve(
 ): Promise<void> {
   const { out, leave } = context;
   const serving = new Set<Promise<void>>();
-  const doors = new Doors(context, stackOptions(settings), leave, (opened) => {
+  const doors = new Doors(context, settings, leave, (opened) => {
     if (serving.size >= MAX_CONNECTIONS) {
       opened.bytes.abort(new Error("too many connections"));
       return;
@@ -189,15 +189,17 @@ class Doors {
   readonly #listeners: Listener[] = [];
   readonly #shaking = new Set<Promise<void>>();
   readonly #announced: Deferred<void> = deferred();
+  readonly #allowStrangers: boolean;
 
   constructor(
     context: CommandContext,
-    options: StackOptions,
+    settings: NodeSettings,
     enough: AbortSignal,
     came: (opened: Opened) => void,
   ) {
     this.#context = context;
-    this.#options = options;
+    this.#options = stackOptions(settings);
+    this.#allowStrangers = settings.allowPublicNoauth;
     this.#enough = enough;
     this.#came = came;
   }
@@ -213,9 +215,8 @@ class Doors {
         .catch((error: unknown) => Promise.reject(aboutRoutes(error, [route])));
       this.#listeners.push(listener);
       addresses.push(stack.addressOf(listener, this.#options.identity));
-      if (!stack.authenticates && !listener.local) {
-        this.#context.out.note(`${route.text} lets in anybody who can reach it, unproved`);
-      }
+      const strangers = this.#allowStrangers ? undefined : stack.strangersAt(listener);
+      if (strangers !== undefined) throw aboutRoutes(strangers, [route]);
     }
     // The listening line comes first, so who is already at the door waits for it.
     this.#announced.resolve();

@@ -191,15 +191,15 @@ describe("pipe", () => {
 
   test("says it in words without --json, on stderr", async () => {
     const io = new TestIo();
-    const server = new Running(["pipe", "--listen", "net:0.0.0.0:0~noauth", "--echo"], io);
+    const anybody = ["pipe", "--listen", "net:0.0.0.0:0~noauth", "--echo", "--allow-public-noauth"];
+    const server = new Running(anybody, io);
     running.push(server);
-    await io.err.until(() => io.err.lines.length === 2);
-    const [warning, line = ""] = io.err.lines;
-    expect(warning).toContain("unproved");
+    await io.err.until(() => io.err.lines.length === 1);
+    const [line = ""] = io.err.lines;
     expect(line).toMatch(/^listening on net:/);
     expect((await run(["pipe", `net:127.0.0.1:${portOf(line)}~noauth`], "x")).code).toBe(0);
-    await io.err.until(() => io.err.lines.length === 4);
-    expect(io.err.lines.slice(2)).toEqual([
+    await io.err.until(() => io.err.lines.length === 3);
+    expect(io.err.lines.slice(1)).toEqual([
       expect.stringMatching(/^connected: net:127\.0\.0\.1:\d+~noauth$/),
       expect.stringMatching(/^disconnected: net:127\.0\.0\.1:\d+~noauth$/),
     ]);
@@ -212,6 +212,8 @@ describe("pipe", () => {
     [["--listen", "net:127.0.0.1~noise"], 2, "ADDRESS_MALFORMED"],
     [["net:127.0.0.1:1~noise"], 1, "DIAL_REFUSED"],
     [["--listen", "net:203.0.113.1:0~noise"], 1, "LISTEN_FAILED"],
+    [["--listen", "net:0.0.0.0:0~noauth"], 1, "LISTEN_FAILED"],
+    [["--listen", "net:0.0.0.0:0"], 1, "LISTEN_FAILED"],
   ])("%j exits with %i and %s", async (words, exit, code) => {
     const { code: found, out, err } = await run(["pipe", ...words, "--json"]);
     expect([found, out.text]).toEqual([exit, ""]);
