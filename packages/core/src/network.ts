@@ -322,7 +322,8 @@ export class Network implements AsyncDisposable {
       throw new TypeError("peer must be a Peer, a PeerId, an id's text or an address");
     const byId = this.#table.get(peer);
     if (byId !== undefined || fromBase64(peer)?.length === 32) return byId;
-    return this.#presentAt(parseAddress(peer));
+    // The node at an address without a key may have come to us instead: then only `add` knows who it is.
+    return this.#presentAt(parseAddress(peer)) ?? this.#table.get(this.#wanted.get(peer) ?? "");
   }
 
   #presentAt(address: Address): LivePeer | undefined {
