@@ -11,6 +11,7 @@ import { it } from "vitest";
 import { settled, VirtualRuntime } from "../support/virtual-runtime.ts";
 import { vouch } from "../support/vouch.ts";
 import { fuzz, must, PATIENCE_MS, type Random, RUNS } from "./fuzz.ts";
+import { Waits } from "./waits.ts";
 
 const Word = defineMessage({ name: "shutdown-word", opcode: 61_030, codec: text });
 const POINTS = Math.max(1, Math.round(RUNS / 100));
@@ -22,21 +23,6 @@ const LIMITS = {
   maxInFlight: 4,
   channelWindowBytes: 20_000,
 };
-
-/** Whatever was asked for and must come to an end, well or not. */
-class Waits {
-  readonly #open = new Map<Promise<unknown>, string>();
-
-  add(what: string, promise: Promise<unknown>): void {
-    this.#open.set(promise, what);
-    const done = (): void => void this.#open.delete(promise);
-    promise.then(done, done);
-  }
-
-  get open(): string {
-    return [...this.#open.values()].join(", ");
-  }
-}
 
 /** Paired edges, or a hook that takes its time or never ends. */
 class Plugged implements Plugin {
