@@ -30,7 +30,7 @@ export class Dials {
         reject(signal.reason);
       };
       const done = (): void => signal.removeEventListener("abort", onAbort);
-      dial.peer.then(resolve, reject).then(done, done);
+      dial.peer.finally(done).then(resolve, reject);
       signal.addEventListener("abort", onAbort, { once: true });
       if (signal.aborted) onAbort();
     });
