@@ -73,6 +73,8 @@ export class ChannelHost {
   #nextRemoteId: number;
   /** Channels with a frame to send, in the order of their turns. */
   readonly #ready = new Set<ByteChannel>();
+  /** Handlers under way. They may outlive their channels, and are bounded like them. */
+  #handling = 0;
   #pumping = false;
   #dataWaiting = 0;
   #controlWaiting = 0;
@@ -217,8 +219,9 @@ export class ChannelHost {
       this.#control(encodeReset(id, RESETS.refused, `no handler for ${name}`));
       return;
     }
-    if (this.count >= this.#options.limits.maxChannels) {
-      this.#control(encodeReset(id, RESETS.refused, `${this.count} channels are open already`));
+    const busy = Math.max(this.count, this.#handling);
+    if (busy >= this.#options.limits.maxChannels) {
+      this.#control(encodeReset(id, RESETS.refused, `${busy} channels are open already`));
       return;
     }
     const channel = this.#add(id, name, "listener");
@@ -228,11 +231,14 @@ export class ChannelHost {
   }
 
   async #handle(channel: ByteChannel, handler: ChannelHandler): Promise<void> {
+    this.#handling++;
     try {
       await handler(channel);
     } catch (cause) {
       // The other side learns that it failed, and only this side why.
       channel.abort(networkError("CHANNEL_RESET", "handler failed", { cause }));
+    } finally {
+      this.#handling--;
     }
   }
 
