@@ -105,12 +105,18 @@ export class Adversary {
     return goodbye;
   }
 
+  /** Reads nothing from here on: the socket fills up. */
+  stall(): void {
+    this.#stalled = true;
+  }
+
   /** A reset. */
   cut(): void {
     this.link.connection.abort(new Error("cut"));
   }
 
   #waiters: (() => void)[] = [];
+  #stalled = false;
 
   #more(): Promise<void> {
     return new Promise((resolve) => this.#waiters.push(resolve));
@@ -130,7 +136,11 @@ export class Adversary {
     };
     try {
       for (const plain of opened) take(plain);
-      for await (const chunk of connection) for (const plain of session.open(chunk)) take(plain);
+      for await (const chunk of connection) {
+        for (const plain of session.open(chunk)) take(plain);
+        // Only a cut ends it.
+        if (this.#stalled) await connection.closed;
+      }
     } catch {
       // Cut, by either side: that is an end, too.
     }
