@@ -75,8 +75,9 @@ export async function dial({ adapter, quick, environment, remote }) {
   }
 
   const scale = quick ? 0.5 : 1;
-  // Long enough for every peer's code to be compiled: a node that is asked for connections has run before.
-  await phase(lanes, 2_500 * scale);
+  // Long enough for every peer's code to be compiled, which takes some thousand connections; a node that
+  // is asked for connections has run before. Not scaled, so that a quick run measures the same thing.
+  await phase(lanes, 4_000);
   const wide = await phase(lanes, 1_000 * scale);
   const narrow = await phase(lanes.slice(0, 1), 600 * scale);
   return {

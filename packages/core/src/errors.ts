@@ -120,6 +120,21 @@ export function networkError(
   return new families[code](code, message, details);
 }
 
+/** The same without a stack trace: for ends that are no fault, where the trace costs more than the rest and says nothing. */
+export function quietError(
+  code: ErrorCode,
+  message: string,
+  details: ErrorDetails = {},
+): NetworkError {
+  const depth = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  try {
+    return networkError(code, message, details);
+  } finally {
+    Error.stackTraceLimit = depth;
+  }
+}
+
 /** What was thrown, as an `Error`, whatever it was. */
 export function asError(thrown: unknown): Error {
   let text: string;

@@ -6,7 +6,13 @@
  */
 
 import { concat, fromUtf8, readU16, toUtf8, writeU16 } from "./bytes.ts";
-import { type ErrorCode, type ErrorDetails, type NetworkError, networkError } from "./errors.ts";
+import {
+  type ErrorCode,
+  type ErrorDetails,
+  type NetworkError,
+  networkError,
+  quietError,
+} from "./errors.ts";
 
 const NUMBERS: Readonly<Partial<Record<ErrorCode, number>>> = {
   STREAM_CLOSED: 0,
@@ -58,10 +64,10 @@ export function decodeGoodbye(body: Uint8Array): Goodbye {
 
 /** The other side's goodbye as the reason of an end. */
 export function saidByPeer({ code, text }: Goodbye): NetworkError {
-  return networkError(code, `closed by the peer: ${text === "" ? "no reason given" : text}`);
+  return quietError(code, `closed by the peer: ${text === "" ? "no reason given" : text}`);
 }
 
 /** Our own goodbye as the reason of an end. */
 export function saidByUs({ code, text }: Goodbye, details: ErrorDetails = {}): NetworkError {
-  return networkError(code, `closed by this node: ${text}`, details);
+  return quietError(code, `closed by this node: ${text}`, details);
 }
