@@ -79,8 +79,10 @@ describe.each(["AESGCM", "ChaChaPoly"] as const)("session %s", (cipher) => {
         const plain = lengths.map((run) => run.map((length, i) => pattern(length, i)));
         const wire = concat(...plain.flatMap((run) => from.seal(run)));
         const chunks: Uint8Array[] = [];
+        // Single bytes only where there are few: another test drips a whole box.
+        const least = Math.ceil(wire.length / 4_000);
         for (let at = 0, i = 0; at < wire.length; i++) {
-          const size = sizes[i % sizes.length] as number;
+          const size = Math.max(least, sizes[i % sizes.length] as number);
           chunks.push(wire.slice(at, at + size));
           at += size;
         }
