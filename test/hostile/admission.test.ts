@@ -147,7 +147,7 @@ describe("a dialler that says", () => {
 
 /** A confirm of either kind. */
 const confirms = [CONFIRM, frame(OPCODES.confirm, Uint8Array.of(0))];
-const welcomes = [0, 1, 2].map((standing) => frame(OPCODES.welcome, Uint8Array.of(standing)));
+const welcomes = [0, 1, 2, 3].map((standing) => frame(OPCODES.welcome, Uint8Array.of(standing)));
 
 function starts(
   frames: readonly Uint8Array[],

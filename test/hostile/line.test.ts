@@ -17,7 +17,7 @@ const LINES: readonly string[] = Array.from({ length: 5 }, (_, index) =>
   `${index}`.repeat(1 + 7 * index),
 );
 /** For an answer that may never come, since a length was hurt. */
-const PATIENCE_MS = 250;
+const PATIENCE_MS = 150;
 
 interface Call {
   readonly failure: unknown;

@@ -73,8 +73,8 @@ function prepared({ protocol, messages, payloads }: Recording, index: number): H
 describe("noise handshake messages", () => {
   for (const [name, share] of [
     ["Noise_XX_25519_AESGCM_SHA256", 1],
-    ["Noise_XX_25519_ChaChaPoly_SHA256", 1 / 4],
-    ["Noise_IKpsk2_25519_AESGCM_SHA512", 1 / 8],
+    ["Noise_XX_25519_ChaChaPoly_SHA256", 1 / 8],
+    ["Noise_IKpsk2_25519_AESGCM_SHA512", 1 / 16],
     ["Noise_NN_25519_ChaChaPoly_BLAKE2s", 1 / 8],
   ] as const) {
     it(
@@ -157,7 +157,7 @@ describe("noise boxes", () => {
 
   for (const [cipher, share] of [
     ["AESGCM", 1],
-    ["ChaChaPoly", 1 / 4],
+    ["ChaChaPoly", 1 / 8],
   ] as const) {
     it(
       `${cipher}: plaintext in order up to the first fault, then FRAME_MALFORMED for ever`,

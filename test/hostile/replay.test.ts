@@ -63,7 +63,7 @@ describe.each([
   let recorded: { up: Uint8Array; down: Uint8Array };
 
   beforeAll(async () => {
-    victim = await Victim.start(make, { handshakeTimeoutMs: 1_000 });
+    victim = await Victim.start(make, { handshakeTimeoutMs: 400 });
     caller = new Network({
       stacks: [[net(), victim.transform]],
       limits: { handshakeTimeoutMs: 1_000, closeTimeoutMs: 300 },

@@ -16,7 +16,7 @@ import { Waits } from "./waits.ts";
 
 const Word = defineMessage({ name: "sockets-word", opcode: 61_031, codec: text });
 const POINTS = Math.max(1, Math.round(RUNS / 2_500));
-const LIMITS = { closeTimeoutMs: 200, closeHookTimeoutMs: 200 };
+const LIMITS = { closeTimeoutMs: 60, closeHookTimeoutMs: 60 };
 
 describe.each([
   ["noauth", noauth],
