@@ -3,6 +3,7 @@ import { noise } from "@testudo/transports/noise";
 import { describe, expect, it } from "vitest";
 import type { FaultyConnection } from "../support/faulty.ts";
 import { sortedIdentities } from "../support/identities.ts";
+import { Nodes } from "../support/nodes.ts";
 import { checkAll, type Member, Pair } from "../support/pair.ts";
 import { forSeeds } from "../support/seeds.ts";
 
@@ -102,6 +103,39 @@ describe("a peer that left", () => {
       await pair.close();
     });
   }, 60_000);
+});
+
+describe("last messages that take long", () => {
+  for (const redialler of ["the one that deleted it", "the one that was deleted"]) {
+    it(`arrive before the next stream of ${redialler} begins`, async () => {
+      const line = { latencyMs: 5, jitterMs: 20, bandwidth: 250_000 };
+      const nodes = new Nodes({ line, seed: 3 });
+      const [leaver, left] = [await nodes.start("leaver"), await nodes.start("left")];
+      const [peer] = await nodes.connect(leaver, left);
+      const events: string[] = [];
+      await left.network.registerPlugin({
+        newMessage: ({ message }) => void events.push(String(message.opcode)),
+        nodeAdded: () => void events.push("added"),
+        nodeDeleted: ({ reason }) => void events.push(`${reason?.code}`),
+      });
+      const body = new Uint8Array(32_000);
+      const sends = Array.from({ length: 40 }, (_, i) => peer.send({ opcode: 2_000 + i, body }));
+      const deleting = leaver.network.delete(peer);
+      // Without a key in the address, a node that still has the peer dials all the same.
+      const adding =
+        redialler === "the one that deleted it"
+          ? leaver.network.add(left.address)
+          : left.network.add(leaver.address.slice(0, leaver.address.lastIndexOf(":")));
+      const [again] = await nodes.runtime.during(Promise.all([adding, deleting, ...sends]));
+      void again.send({ opcode: 3_000, body: new Uint8Array(0) });
+      if (redialler === "the one that deleted it") {
+        await nodes.runtime.until(() => events.includes("3000"), 20_000);
+      }
+      const all = Array.from({ length: 40 }, (_, i) => String(2_000 + i));
+      expect(events.slice(0, 43)).toEqual(["added", ...all, "STREAM_CLOSED", "added"]);
+      await nodes.close();
+    });
+  }
 });
 
 describe("a node that died in silence", () => {

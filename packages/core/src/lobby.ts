@@ -67,11 +67,10 @@ export class Lobby {
   constructor(options: LobbyOptions) {
     this.#options = options;
     this.#pairing = new Pairing(options.identity.id, {
-      welcome: (peer, standing) => this.#say(peer, OPCODES.welcome, standing),
-      confirm: (peer) => this.#confirm(peer),
+      welcome: (peer, standing) => this.#welcome(peer, standing),
+      confirm: (peer, previous, standing) => this.#confirm(peer, previous, standing),
       decline: (peer) => this.#decline(peer),
-      admit: (peer, previous) => this.#admit(peer, previous),
-      dead: (peer) => peer.stream.abort(replaced(peer)),
+      admit: (peer, previous) => this.#admit(peer, previous, this.#candidates.get(peer)?.fresh),
     });
   }
 
@@ -217,7 +216,7 @@ export class Lobby {
       frame.nonce + frame.flags === 0 &&
       frame.payload.length === 1 &&
       flag !== undefined &&
-      flag <= (welcome ? STANDING.live : 1);
+      flag <= (welcome ? STANDING.leaving : 1);
     if (candidate.answered || !(fits || !peer.authenticated)) {
       throw networkError("FRAME_MALFORMED", `opcode ${frame.opcode} before the stream was agreed`);
     }
@@ -233,9 +232,14 @@ export class Lobby {
     }
   }
 
-  #confirm(peer: LivePeer): void {
+  #welcome(peer: LivePeer, standing: Standing): void {
+    const leaving = standing === STANDING.none && this.#lingering.has(peer.id.text);
+    this.#say(peer, OPCODES.welcome, leaving ? STANDING.leaving : standing);
+  }
+
+  #confirm(peer: LivePeer, previous?: LivePeer, standing: Standing = STANDING.none): void {
     this.#say(peer, OPCODES.confirm, this.#lingering.has(peer.id.text) ? 0 : 1);
-    this.#enter(peer);
+    this.#admit(peer, previous, standing !== STANDING.leaving);
   }
 
   #decline(peer: LivePeer): void {
@@ -243,25 +247,34 @@ export class Lobby {
     peer.close({ code: "STREAM_CLOSED", text: "another stream serves this pair" });
   }
 
-  #admit(peer: LivePeer, previous: LivePeer | undefined): void {
+  /** `dead`: nothing can come of the previous stream any more. */
+  #admit(peer: LivePeer, previous: LivePeer | undefined, dead: boolean | undefined): void {
     if (previous === undefined) {
       this.#enter(peer);
       return;
     }
     this.#successors.set(previous, peer);
     peer.stream.hold();
-    if (this.#candidates.get(peer)?.fresh === true) previous.stream.abort(replaced(previous));
+    if (dead === true) previous.stream.abort(replaced(previous));
     else this.#giveTime(previous);
   }
 
-  /** The older stream has until `closeTimeoutMs` to bring its last messages. */
+  /** The older stream may bring its last messages, as long as `closeTimeoutMs` never pass without a byte of them. */
   #giveTime(previous: LivePeer): void {
+    const { stream } = previous;
     const { runtime, limits } = this.#options;
-    const timer = runtime.setTimer(
-      () => previous.stream.abort(replaced(previous)),
-      limits.closeTimeoutMs,
-    );
-    void previous.stream.released.then(() => timer.cancel());
+    let seen = -1;
+    let timer: Timer | undefined;
+    const look = (): void => {
+      if (stream.bytesIn === seen) {
+        stream.abort(replaced(previous));
+        return;
+      }
+      seen = stream.bytesIn;
+      timer = runtime.setTimer(look, limits.closeTimeoutMs);
+    };
+    look();
+    void stream.released.then(() => timer?.cancel());
   }
 
   #say(peer: LivePeer, opcode: number, flag: number): void {

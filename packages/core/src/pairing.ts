@@ -14,13 +14,20 @@
 import { compare } from "./bytes.ts";
 import type { PeerId } from "./identity.ts";
 
-/** What the listener knows of other streams with the dialler. */
-export const STANDING: { readonly none: 0; readonly candidate: 1; readonly live: 2 } = {
+/** What the listener has of other streams with the dialler. */
+export const STANDING: {
+  readonly none: 0;
+  readonly candidate: 1;
+  readonly live: 2;
+  readonly leaving: 3;
+} = {
   none: 0,
   candidate: 1,
   live: 2,
+  /** None any more, but the last messages of one may still be on their way. */
+  leaving: 3,
 };
-export type Standing = 0 | 1 | 2;
+export type Standing = 0 | 1 | 2 | 3;
 
 /** A dial under way. */
 export interface Dial<C> {
@@ -33,14 +40,15 @@ export interface Dial<C> {
 
 export interface PairingActions<C> {
   welcome(candidate: C, standing: Standing): void;
-  /** The dialler's decision for: say so and admit. */
-  confirm(candidate: C): void;
+  /**
+   * The dialler's decision for: say so and admit. `previous` is a stream with the same node that the listener
+   * no longer has; with standing `leaving` it may still bring messages, else it is dead.
+   */
+  confirm(candidate: C, previous: C | undefined, standing: Standing): void;
   /** The dialler's decision against: another stream serves this pair, or will. */
   decline(candidate: C): void;
   /** The listener's end of `confirm`. `previous` is a stream with the same node that the dialler no longer has. */
   admit(candidate: C, previous: C | undefined): void;
-  /** A live stream that the other side no longer has. */
-  dead(live: C): void;
 }
 
 interface Live<C> {
@@ -169,13 +177,12 @@ export class Pairing<C> {
     if (candidate === undefined) return;
     const live = this.#live.get(pair.key);
     if (live !== undefined) {
-      // Alive here since before this dial began, and the other side has nothing: it is a dead link.
-      if (live.since > dial.startedAt || standing !== STANDING.none) {
+      // Alive here since before this dial began, and the other side has nothing: it is over there.
+      const over = standing === STANDING.none || standing === STANDING.leaving;
+      if (live.since > dial.startedAt || !over) {
         this.#actions.decline(candidate);
         return;
       }
-      this.#live.delete(pair.key);
-      this.#actions.dead(live.candidate);
     } else if (pair.open.size > 0) {
       const smaller = compare(this.#own, id.bytes) < 0;
       if (smaller && standing === STANDING.live) {
@@ -188,7 +195,7 @@ export class Pairing<C> {
       }
     }
     this.#live.set(pair.key, { candidate, since: ++this.#clock });
-    this.#actions.confirm(candidate);
+    this.#actions.confirm(candidate, live?.candidate, standing);
     this.#welcomeAll(pair);
     this.#reconsider(pair, id);
   }

@@ -132,10 +132,14 @@ describe("the machine by itself", () => {
       log,
       actions: {
         welcome: (candidate, standing) => log.push(`welcome ${candidate} ${standing}`),
-        confirm: (candidate) => log.push(`confirm ${candidate}`),
+        confirm: (candidate, previous, standing) =>
+          log.push(
+            previous === undefined
+              ? `confirm ${candidate}`
+              : `confirm ${candidate} after ${previous}, ${standing}`,
+          ),
         decline: (candidate) => log.push(`decline ${candidate}`),
         admit: (candidate, previous) => log.push(`admit ${candidate} after ${previous}`),
-        dead: (candidate) => log.push(`dead ${candidate}`),
       },
     };
   }
@@ -181,23 +185,24 @@ describe("the machine by itself", () => {
     ]);
   });
 
-  it("replaces a dead link in the dialler's and in the listener's role", () => {
-    const { log, actions } = recorder();
-    const pairing = new Pairing(SMALL, actions);
-    pairing.arrived(LARGE, "old");
-    pairing.confirmed(LARGE, "old");
-    const dial = pairing.dialling(LARGE.text);
-    pairing.shaken(dial, LARGE, "new");
-    pairing.welcomed(dial, LARGE, STANDING.none);
-    pairing.settled(dial);
-    pairing.arrived(LARGE, "newest");
-    pairing.confirmed(LARGE, "newest");
-    expect(log.slice(2)).toEqual([
-      "dead old",
-      "confirm new",
-      `welcome newest ${STANDING.live}`,
-      "admit newest after new",
-    ]);
+  it("follows a stream that is over on the other side, in the dialler's and in the listener's role", () => {
+    for (const standing of [STANDING.none, STANDING.leaving]) {
+      const { log, actions } = recorder();
+      const pairing = new Pairing(SMALL, actions);
+      pairing.arrived(LARGE, "old");
+      pairing.confirmed(LARGE, "old");
+      const dial = pairing.dialling(LARGE.text);
+      pairing.shaken(dial, LARGE, "new");
+      pairing.welcomed(dial, LARGE, standing);
+      pairing.settled(dial);
+      pairing.arrived(LARGE, "newest");
+      pairing.confirmed(LARGE, "newest");
+      expect(log.slice(2)).toEqual([
+        `confirm new after old, ${standing}`,
+        `welcome newest ${STANDING.live}`,
+        "admit newest after new",
+      ]);
+    }
   });
 
   it("declines its own dial when the stream it has is younger, or alive over there", () => {

@@ -101,9 +101,10 @@ export class Node {
         if (end !== end.line.listener) throw new Error("a dialler said welcome");
         end.other.incoming.push({ kind: "welcome", standing });
       },
-      confirm: (end) => {
+      confirm: (end, previous) => {
         if (end !== end.line.dialler) throw new Error("a listener said confirm");
         end.other.incoming.push({ kind: "confirm" });
+        if (previous !== undefined) this.end(previous);
         this.enter(end);
       },
       decline: (end) => {
@@ -115,7 +116,6 @@ export class Node {
         if (previous !== undefined) this.end(previous);
         this.enter(end);
       },
-      dead: (end) => this.end(end),
     });
   }
 }
