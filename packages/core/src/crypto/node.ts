@@ -23,7 +23,7 @@ import {
   verify,
 } from "node:crypto";
 import { crc32 as nativeCrc32 } from "node:zlib";
-import { EMPTY, isZero } from "../bytes.ts";
+import { EMPTY, equal, isZero } from "../bytes.ts";
 import { crc32 } from "./crc32.ts";
 import {
   checkHkdfLength,
@@ -92,6 +92,16 @@ function strictVerify(publicKey: Uint8Array, message: Uint8Array, signature: Uin
   }
 }
 
+let lastRemote: { readonly raw: Uint8Array; readonly key: KeyObject } | undefined;
+
+/** A handshake agrees with the same remote key more than once, and importing it costs a sixth of that. */
+function importRemote(raw: Uint8Array): KeyObject {
+  if (lastRemote === undefined || !equal(lastRemote.raw, raw)) {
+    lastRemote = { raw: new Uint8Array(raw), key: importPublic("X25519", raw) };
+  }
+  return lastRemote.key;
+}
+
 /** The types know no JWK for this curve, the function does. */
 const generateEncoded = generateKeyPairSync as unknown as (
   type: "x25519",
@@ -124,7 +134,7 @@ function keyAgreement(secret?: Uint8Array): KeyAgreement {
     publicKey,
     agree(remotePublicKey) {
       checkLength(remotePublicKey, KEY_BYTES, "remotePublicKey");
-      const remote = importPublic("X25519", remotePublicKey);
+      const remote = importRemote(remotePublicKey);
       try {
         const shared = diffieHellman({ privateKey, publicKey: remote });
         return isZero(shared) ? undefined : plain(shared);
