@@ -36,7 +36,7 @@ export async function dial(context) {
   const result = await countedFlood(context.remote, link, {
     body: Buffer.alloc(SIZE, 0x61),
     durationMs: context.quick ? 400 : 1_000,
-    warmupMs: context.quick ? 200 : 300,
+    warmupMs: 1_500,
     perTurn: 16,
   });
   const gib = (result.received * SIZE) / GIB;

@@ -47,7 +47,7 @@ export async function dial(context) {
     return paced(() => nowUs() < until);
   };
 
-  await pacedFor(300);
+  await pacedFor(1_500);
   const idle = await pacedFor(quick ? 500 : 2_000);
 
   const channel = await link.openChannel?.();

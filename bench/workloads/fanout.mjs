@@ -51,7 +51,7 @@ export async function dial({ adapter, quick, environment, remote }) {
   const rate = await countedFlood(remote, sink, {
     body: Buffer.alloc(SIZE, 0x61),
     durationMs: quick ? 400 : 1_000,
-    warmupMs: quick ? 200 : 400,
+    warmupMs: 1_500,
     perTurn: 16,
     copies: SUBSCRIBERS,
     maximum: adapter.fanoutMessages,

@@ -34,7 +34,7 @@ export async function dial(context) {
     }
     return latencies;
   };
-  await run(quick ? 200 : 400);
+  await run(1_500);
   await remote.call("echo");
   const cpuBefore = cpuUs();
   const latencies = await run(quick ? 400 : 800);

@@ -39,7 +39,7 @@ export async function measure(context, perTurn) {
   const result = await countedFlood(context.remote, link, {
     body: Buffer.alloc(100, 0x61),
     durationMs: context.quick ? 400 : 800,
-    warmupMs: context.quick ? 200 : 400,
+    warmupMs: 1_500,
     perTurn,
   });
   return { perSecond: result.perSecond, cpuUs: result.cpuUsPerMessage };
