@@ -9,7 +9,7 @@ import { OPCODES } from "../../packages/core/src/opcode.ts";
 import { expectNoLeaks } from "../support/leaks.ts";
 import { CONFIRM, frame, WELCOME } from "./adversary.ts";
 import { Random, turn } from "./fuzz.ts";
-import { Ask, TRANSFORMS, Victim } from "./victim.ts";
+import { Answer, Ask, TRANSFORMS, Victim } from "./victim.ts";
 
 const MAX_MESSAGE_BYTES = 100_000;
 
@@ -151,6 +151,27 @@ for (const make of TRANSFORMS) {
         }
       },
     );
+
+    it("a reply that cannot be read, or is none: the one who asked is told", async () => {
+      const replies: readonly [number, Uint8Array][] = [
+        [Answer.opcode, Uint8Array.of(0xff)],
+        [1_000, toUtf8("another opcode")],
+      ];
+      for (const [opcode, body] of replies) {
+        const before = victim.added.length;
+        const adversary = await victim.adversary();
+        adversary.say(CONFIRM);
+        await victim.until(() => victim.added.length > before);
+        const asked = victim.added[before]?.request(Ask.of("well?"), Answer);
+        const { nonce } = await adversary.hears(Ask.opcode);
+        const reply = frame(opcode, body, nonce, 1);
+        adversary.say(reply, reply);
+        await expect(asked).rejects.toMatchObject({ code: "BODY_MALFORMED" });
+        await adversary.leave();
+        await victim.departureOf(before);
+      }
+      await victim.mustServe();
+    });
 
     it("all of it at once, from ten peers, while the others talk", async () => {
       const random = new Random(5);

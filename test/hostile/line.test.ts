@@ -3,7 +3,7 @@
  * Nothing forged is taken, nothing comes that was not sent, and no cut goes unnoticed.
  */
 
-import { type ErrorCode, Network, NetworkError } from "@testudo/core";
+import { type Channel, type ErrorCode, equal, Network, NetworkError } from "@testudo/core";
 import { net } from "@testudo/transports/net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { expectNoLeaks } from "../support/leaks.ts";
@@ -16,8 +16,8 @@ const SAMPLES = 60;
 const LINES: readonly string[] = Array.from({ length: 5 }, (_, index) =>
   `${index}`.repeat(1 + 7 * index),
 );
-/** For an answer that may never come, since a length was hurt. */
-const PATIENCE_MS = 150;
+/** For an answer that may never come, since a length was hurt; and for one that must, or an end. */
+const [SOME_MS, ALL_MS] = [150, 10_000];
 
 interface Call {
   readonly failure: unknown;
@@ -52,7 +52,7 @@ class Caller {
   }
 
   /** Says each line and waits for its answer, then leaves. */
-  async call(options: LineOptions, lines: readonly string[] = LINES): Promise<Call> {
+  async call(options: LineOptions, lines = LINES, timeoutMs = ALL_MS): Promise<Call> {
     const victim = this.#victim;
     const [added, heard, own] = [victim.added.length, victim.heard.length, this.#deleted.length];
     this.#line.options = options;
@@ -61,7 +61,7 @@ class Caller {
     try {
       const peer = await this.#network.add(address);
       for (const line of lines) {
-        const answer = await peer.request(Ask.of(line), Answer, { timeoutMs: PATIENCE_MS });
+        const answer = await peer.request(Ask.of(line), Answer, { timeoutMs });
         expect(answer).toBe(`${line.slice(0, 40)}!`);
       }
       this.passed = { up: this.#line.said.up.length, down: this.#line.said.down.length };
@@ -71,12 +71,7 @@ class Caller {
     }
     for (const peer of [...this.#network.peers.values()]) await this.#network.delete(peer);
     await this.#line.idle();
-    const ids = victim.added.slice(added).map((peer) => peer.id.text);
-    await victim.until(() =>
-      ids.every((id) => victim.deleted.filter((each) => each.id === id).length > 0),
-    );
-    const there = victim.deleted.filter(({ id }) => ids.includes(id)).map(({ code }) => code);
-    victim.deleted.splice(0);
+    const there = await this.#departures(added);
     return {
       failure,
       here: this.#deleted.slice(own),
@@ -85,9 +80,60 @@ class Caller {
     };
   }
 
+  /** Pours bytes into a channel that the victim reads, ends it and leaves; what the reader made of it. */
+  async pour(options: LineOptions, body: Uint8Array): Promise<string> {
+    const added = this.#victim.added.length;
+    let result: Promise<string> = Promise.resolve("unopened");
+    const stop = this.#victim.network.handleChannel("pour", (channel) => {
+      result = drink(channel, body);
+      return result.then(() => {});
+    });
+    this.#line.options = options;
+    try {
+      const peer = await this.#network.add(this.#line.through(this.#victim.address));
+      const channel = await peer.openChannel("pour");
+      for (let at = 0; at < body.length; at += 10_000) {
+        if (!channel.write(body.subarray(at, at + 10_000))) await channel.drain();
+      }
+      await channel.close();
+      this.passed = { up: this.#line.said.up.length, down: this.#line.said.down.length };
+    } catch (error) {
+      expect(error).toBeInstanceOf(NetworkError);
+    }
+    for (const peer of [...this.#network.peers.values()]) await this.#network.delete(peer);
+    await this.#line.idle();
+    await this.#departures(added);
+    stop();
+    return result;
+  }
+
+  /** How the victim saw those leave who came behind the first `added`. */
+  async #departures(added: number): Promise<(ErrorCode | undefined)[]> {
+    const victim = this.#victim;
+    const ids = victim.added.slice(added).map((peer) => peer.id.text);
+    await victim.until(() => ids.every((id) => victim.deleted.some((each) => each.id === id)));
+    const there = victim.deleted.filter(({ id }) => ids.includes(id)).map(({ code }) => code);
+    victim.deleted.splice(0);
+    return there;
+  }
+
   async close(): Promise<void> {
     await this.#network.close();
   }
+}
+
+/** Reads to the end: `all` of it, or the code of the error that came instead. What came must be what was poured. */
+async function drink(channel: Channel, body: Uint8Array): Promise<string> {
+  let read = 0;
+  try {
+    for await (const chunk of channel) {
+      if (!equal(chunk, body.subarray(read, read + chunk.length))) return "something else";
+      read += chunk.length;
+    }
+  } catch (error) {
+    return `${(error as NetworkError).code} after ${read}`;
+  }
+  return read === body.length ? "all" : `an end after ${read}`;
 }
 
 /** What was heard is what was said, from the start, and nothing else. */
@@ -132,7 +178,11 @@ for (const make of TRANSFORMS) {
       for (let i = 0; i < SAMPLES; i++) {
         const way = i % 2 === 0 ? "up" : "down";
         const position = random.below(caller.passed[way]);
-        const call = await caller.call({ [way]: flipBit(position, random.below(8)) });
+        const call = await caller.call(
+          { [way]: flipBit(position, random.below(8)) },
+          LINES,
+          SOME_MS,
+        );
         mustBePrefix(call.heard, LINES);
         const seen = [codeOfFailure(call), ...call.here, ...call.there].join(" ");
         expect(call.failure, `${way}, byte ${position}: ${seen}`).toBeDefined();
@@ -173,6 +223,25 @@ for (const make of TRANSFORMS) {
         expect(call.heard.length * 65_536).toBeLessThanOrEqual(position);
         expect(call.there.filter((code) => code !== "TRUNCATED")).toEqual([]);
       }
+    }, 30_000);
+
+    it("a cut of a channel is an error to its reader, never an end", async () => {
+      const length = 200_000;
+      const body = Uint8Array.from({ length }, (_, at) => (at * 2_654_435_761) >>> 24);
+      expect(await caller.pour({}, body)).toBe("all");
+      const total = caller.passed.up;
+      expect(total).toBeGreaterThan(length);
+      const results: string[] = [];
+      for (let i = 0; i < SAMPLES / 2; i++) {
+        const result = await caller.pour(
+          { up: cutAfter(random.below(total)), reset: i % 2 === 0 },
+          body,
+        );
+        // A cut in the last few bytes is behind the channel's own end.
+        expect(result).toMatch(/^(unopened|all|TRUNCATED after \d+)$/);
+        results.push(result);
+      }
+      expect(results.filter((result) => result.startsWith("TRUNCATED")).length).toBeGreaterThan(5);
     }, 30_000);
 
     it.runIf(authenticates)(

@@ -25,8 +25,9 @@ export class Stranger {
   }
 
   /** Resolves when connected, or when it never will be. */
-  static async connect(port: number): Promise<Stranger> {
-    const socket = connect({ port, host: "127.0.0.1", noDelay: true, allowHalfOpen: true });
+  static async connect(port: number, localAddress = "127.0.0.1"): Promise<Stranger> {
+    const to = { port, host: "127.0.0.1", localAddress };
+    const socket = connect({ ...to, noDelay: true, allowHalfOpen: true });
     const stranger = new Stranger(socket);
     await Promise.race([
       new Promise<void>((resolve) => socket.once("connect", () => resolve())),

@@ -3,16 +3,17 @@
  * them becomes a peer, what they may hold is bounded, and honest nodes get in all the while.
  */
 
-import { concat, Network, type Transform, toUtf8 } from "@testudo/core";
+import { concat, Identity, Network, type Transform, toUtf8 } from "@testudo/core";
 import { provider } from "@testudo/core/crypto";
 import { net } from "@testudo/transports/net";
 import { noauth } from "@testudo/transports/noauth";
 import { noise } from "@testudo/transports/noise";
 import { shs } from "@testudo/transports/shs";
 import { describe, expect, it } from "vitest";
+import { OPCODES } from "../../packages/core/src/opcode.ts";
 import { expectNoLeaks } from "../support/leaks.ts";
-import { type Adversary, CONFIRM } from "./adversary.ts";
-import { heapAfterCollection, Random } from "./fuzz.ts";
+import { type Adversary, CONFIRM, frame } from "./adversary.ts";
+import { heapAfterCollection, Random, turn } from "./fuzz.ts";
 import { pause, Stranger } from "./stranger.ts";
 import { Answer, Ask, Victim } from "./victim.ts";
 
@@ -157,6 +158,29 @@ describe.each([
     await victim.mustServe();
     await victim.close();
   });
+
+  it("one key that comes again and again, and says there is an older stream, is one peer", async () => {
+    const victim = await Victim.start(make, { closeTimeoutMs: 300, handshakeTimeoutMs: 1_000 });
+    const identity = Identity.generate();
+    const older = frame(OPCODES.confirm, Uint8Array.of(0));
+    const crowd: Adversary[] = [];
+    for (let i = 0; i < 60; i++) {
+      const adversary = await victim.adversary(identity);
+      adversary.say(i % 3 === 0 ? CONFIRM : older);
+      crowd.push(adversary);
+      expect(victim.network.peers.size).toBeLessThanOrEqual(2);
+    }
+    await victim.mustServe();
+    for (const adversary of crowd) adversary.cut();
+    await victim.until(() => victim.network.peers.size === 1);
+    await victim.mustServe();
+    const edges = (ids: readonly string[]): number =>
+      ids.filter((id) => id === identity.id.text).length;
+    const added = edges(victim.added.map(({ id }) => id.text));
+    expect(added).toBeGreaterThan(0);
+    expect(edges(victim.deleted.map(({ id }) => id))).toBe(added);
+    await victim.close();
+  });
 });
 
 describe("a listener", () => {
@@ -216,6 +240,55 @@ describe("a listener", () => {
     expect(victim.network.peers.size).toBe(1);
     await victim.close();
   }, 60_000);
+
+  it("grows by nothing for a peer that uses every opcode there is", async () => {
+    const victim = await Victim.start(noauth);
+    let seen = 0;
+    await victim.network.registerPlugin({
+      newMessage() {
+        seen++;
+      },
+    });
+    const adversary = await victim.adversary();
+    adversary.say(CONFIRM);
+    const say = async (from: number, count: number): Promise<void> => {
+      const wanted = seen + count;
+      for (let at = from; at < from + count; at += 500) {
+        adversary.say(
+          ...Array.from({ length: 500 }, (_, i) => frame(at + i, new Uint8Array(0), at, i % 2)),
+        );
+        await turn();
+      }
+      while (seen < wanted) await turn();
+    };
+    await say(100_000, 50_000);
+    const before = heapAfterCollection();
+    await say(1_000_000, 150_000);
+    expect(heapAfterCollection() - before).toBeLessThan(1024 * 1024);
+    await adversary.leave();
+    await victim.close();
+  });
+
+  // Only there has loopback more than one address.
+  it.runIf(process.platform === "linux")(
+    "holds a bounded number from 250 addresses, too",
+    async () => {
+      const victim = await Victim.start(noise, { maxHandshakes: MAX_HANDSHAKES });
+      const strangers: Stranger[] = [];
+      for (let i = 0; i < FLOOD; i += 50) {
+        const from = (index: number): string => `127.0.0.${2 + ((i + index) % 250)}`;
+        const wave = Array.from({ length: 50 }, (_, index) =>
+          Stranger.connect(victim.port, from(index)),
+        );
+        strangers.push(...(await Promise.all(wave)));
+        if (i % 200 === 0) await victim.mustServe();
+      }
+      expect(await stillOpen(strangers, MAX_HANDSHAKES)).toBeLessThanOrEqual(MAX_HANDSHAKES);
+      await victim.mustServe();
+      for (const stranger of strangers) stranger.cut();
+      await victim.close();
+    },
+  );
 
   it("over noauth, where connecting is all it takes, holds maxPeers and no more, and is free again", async () => {
     const maxPeers = 100;

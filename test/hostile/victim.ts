@@ -109,11 +109,10 @@ export class Victim {
     }
   }
 
-  /** An adversary that has finished the handshake, with a key of its own. */
-  adversary(): Promise<Adversary> {
-    return Adversary.dial(this.address, [net(), this.transform], {
-      networkId: this.network.networkId,
-    });
+  /** An adversary that has finished the handshake. */
+  adversary(identity: Identity = Identity.generate()): Promise<Adversary> {
+    const { networkId } = this.network;
+    return Adversary.dial(this.address, [net(), this.transform], { networkId, identity });
   }
 
   /** What the victim says of the end of the one peer added behind the first `before`. */
