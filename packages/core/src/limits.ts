@@ -29,7 +29,7 @@ export interface Limits {
   maxInFlight: number;
   /** A hook's time. Reached: it no longer counts as in flight and is a fault of its plugin. */
   hookTimeoutMs: number;
-  /** The `close` hook's time. */
+  /** The `close` hook's time, and that of a `startup` under way when the network closes. */
   closeHookTimeoutMs: number;
   /** Faults in a row after which a plugin is suspended. */
   maxPluginFaults: number;
@@ -37,7 +37,7 @@ export interface Limits {
   requestTimeoutMs: number;
   /** Requests awaiting one peer's reply. Reached: `request` rejects `SEND_BUFFER_FULL`. */
   maxPendingRequests: number;
-  /** Channels open inside one peer's stream. Reached: a further one is reset, `CHANNEL_RESET`. */
+  /** Channels open inside one peer's stream, or handlers of such still at work. Reached: a further one is reset, `CHANNEL_RESET`. */
   maxChannels: number;
   /** Bytes one channel may have under way before its reader must take some. */
   channelWindowBytes: number;
