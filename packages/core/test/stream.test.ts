@@ -105,9 +105,15 @@ describe("what comes in", () => {
     connection.receive(concat(frame(1_000), frame(1_001)));
     await tick();
     stream.close({ code: "STREAM_CLOSED", text: "enough" });
+    const { bytesIn } = stream;
     connection.receive(frame(1_002));
     await tick();
     expect(made.opcodes).toEqual([1_000]);
+    expect(stream.bytesIn).toBe(bytesIn);
+    // Held or not, it reads on to the other side's end.
+    connection.finish();
+    await tick();
+    expect(made.releases).toBe(1);
   });
 });
 
@@ -314,6 +320,7 @@ describe("abort", () => {
     made.stream.close({ code: "STREAM_CLOSED", text: "bye" });
     await tick();
     expect([made.reasons.length, made.releases]).toEqual([1, 1]);
+    expect(made.runtime.pending).toBe(0);
     await made.stream.released;
   });
 

@@ -87,7 +87,8 @@ export class ManualConnection implements Connection {
   }
 
   #over(error: Error | undefined): void {
-    this.#closed.resolve(error);
+    // As a socket does: whoever waits for room is woken first, and learns why a little later.
     this.relax();
+    this.#closed.resolve(error);
   }
 }
