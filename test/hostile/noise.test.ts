@@ -5,14 +5,29 @@
  * Agreements between known keys are remembered, so that an input costs no more than what it is refused by.
  */
 
-import { concat, EMPTY, equal, type Side } from "@testudo/core";
-import type { CipherName, KeyAgreement } from "@testudo/core/crypto";
+import { concat, EMPTY, equal, type NetworkError, type Side, toUtf8 } from "@testudo/core";
+import { type CipherName, type KeyAgreement, provider } from "@testudo/core/crypto";
+import { noise } from "@testudo/transports/noise";
 import { describe, expect, it } from "vitest";
 import { CipherState, TAG_BYTES } from "../../packages/transports/src/noise/cipher.ts";
 import { Handshake } from "../../packages/transports/src/noise/handshake.ts";
 import { type Protocol, parseProtocol } from "../../packages/transports/src/noise/patterns.ts";
 import { NoiseSession } from "../../packages/transports/src/noise/session.ts";
-import { codeOf, fuzz, must, mustBe, mustEqual, mutate, PATIENCE_MS, RUNS } from "./fuzz.ts";
+import { TestPipe } from "../support/pipes.ts";
+import { ALICE, type End, EVE, NETWORK, run } from "../support/shaking.ts";
+import {
+  codeOf,
+  fuzz,
+  must,
+  mustBe,
+  mustEqual,
+  mutate,
+  PATIENCE_MS,
+  type Random,
+  RUNS,
+  SESSIONS,
+  turn,
+} from "./fuzz.ts";
 import { lowPoint, meddle, mustOpenHonestly, remembering, say } from "./sealed.ts";
 
 const statics: Readonly<Record<Side, KeyAgreement>> = {
@@ -141,6 +156,80 @@ function mustDie(handshake: Handshake): void {
   }
 }
 
+/** What somebody who speaks noise may put where the proof of a key belongs, and whether Eve's own is proved by it. */
+function proof(
+  random: Random,
+  hash: Uint8Array,
+  own: KeyAgreement,
+  role: Side,
+): { readonly payload: Uint8Array; readonly honest: boolean } {
+  const claimed = random.pick([ALICE, EVE, EVE]);
+  const wrong = random.below(8);
+  const offer = random.bytes(random.length(900));
+  const signed = concat(
+    toUtf8("testudo/noise/1"),
+    Uint8Array.of((role === "dialer") === (wrong !== 0) ? 0 : 1),
+    wrong === 1 ? random.bytes(32) : hash,
+    wrong === 2 ? statics.listener.publicKey : own.publicKey,
+    provider.hash("SHA256", wrong === 3 ? random.bytes(1) : offer),
+  );
+  // Alice's hand is not for sale: what she signed elsewhere is the best that can be had.
+  const elsewhere = claimed === ALICE && random.rarely(2);
+  const signature = elsewhere ? ALICE.sign(random.bytes(142)) : EVE.sign(signed);
+  const whole = concat(claimed.publicKey, signature, offer);
+  const payload = wrong === 4 ? mutate(random, whole) : whole;
+  return { payload, honest: claimed === EVE && wrong > 3 && equal(payload, whole) };
+}
+
+it(
+  "from one who speaks noise: no key is taken for another's",
+  async () => {
+    const protocol = parseProtocol("Noise_XX_25519_AESGCM_SHA256");
+    const prologue = concat(toUtf8("testudo/1"), NETWORK, toUtf8("chain"));
+    const transform = noise({ keyPair: () => remembering(5) });
+    const framed = (message: Uint8Array): Uint8Array =>
+      concat(Uint8Array.of(message.length & 0xff, message.length >> 8), message);
+    let taken = 0;
+    await fuzz("noise impostors", {
+      runs: Math.ceil(SESSIONS / 2),
+      make: (random): Side => random.pick(["dialer", "listener"]),
+      async check(role, random) {
+        const [own, expected] = [remembering(6), random.pick([undefined, ALICE, EVE])];
+        const eve = new Handshake({ protocol, side: role, prologue, staticKey: own });
+        const pipe = new TestPipe(() => []);
+        const side: Side = role === "dialer" ? "listener" : "dialer";
+        const section =
+          expected && side === "dialer" ? { section: transform.section(expected) } : {};
+        const end: End = { pipe, rest: EMPTY };
+        const shaking = run(() => transform, side, end, section);
+        let honest = false;
+        const prove = (hash: Uint8Array): Uint8Array => {
+          const made = proof(random, hash, own, role);
+          honest = made.honest;
+          return made.payload;
+        };
+        if (role === "dialer") pipe.receive(framed(eve.write()));
+        await turn();
+        eve.read((pipe.sent[0] as Uint8Array).subarray(2));
+        pipe.receive(framed(eve.write(prove)));
+        pipe.disconnect();
+        await shaking;
+        const key = end.session?.remoteKey;
+        const welcome = honest && (side === "listener" || expected !== ALICE);
+        must((key !== undefined) === welcome, welcome ? "an honest proof was refused" : "taken");
+        if (key === undefined) {
+          mustBe((end.error as NetworkError).code, ["HANDSHAKE_FAILED", "PEER_UNEXPECTED"]);
+        } else {
+          taken++;
+          mustEqual(key, EVE.publicKey, "proved");
+        }
+      },
+    });
+    if (taken > 1) expect(taken).toBeGreaterThan(SESSIONS / 50);
+  },
+  PATIENCE_MS,
+);
+
 describe("noise boxes", () => {
   const key = new Uint8Array(32).fill(8);
   const remoteKey = new Uint8Array(32);
@@ -173,7 +262,10 @@ describe("noise boxes", () => {
             return { said, bytes: meddle(random, said.boxes) };
           },
           check({ said, bytes }, random) {
-            if (mustOpenHonestly(session(cipher, rekeyBoxes), said, bytes, random)) whole++;
+            if (
+              mustOpenHonestly(session(cipher, rekeyBoxes), said, bytes, random, "FRAME_MALFORMED")
+            )
+              whole++;
           },
         });
         if (whole !== 1) expect(whole).toBeGreaterThan(10);

@@ -74,25 +74,28 @@ export function meddle(random: Random, boxes: readonly Uint8Array[]): Uint8Array
 
 /**
  * Opens what was made of an honest stream: plaintext in order and whole boxes of it up to the first fault,
- * nothing behind it, and after `FRAME_MALFORMED` the same for ever. Whether all of it came through.
+ * nothing behind it, and after `FRAME_MALFORMED` the same for ever. `behind` is the code for bytes that follow
+ * the goodbye. Whether all of it came through.
  */
 export function mustOpenHonestly(
   receiver: Session,
   said: Said,
   given: Uint8Array,
   random: Random,
+  behind?: "FRAME_MALFORMED",
 ): boolean {
   const opened: Uint8Array[] = [];
   const code = codeOf(() => {
     for (const chunk of pieces(random, given)) opened.push(...receiver.open(chunk));
   });
-  mustBe(code, [undefined, "FRAME_MALFORMED"]);
-  const honest = honestBoxes(said.boxes, given);
+  const { count, bytes } = honestPart(said.boxes, given);
+  const whole = count === said.boxes.length;
+  if (whole) mustBe(code, [given.length > bytes ? behind : undefined]);
+  else mustBe(code, [undefined, "FRAME_MALFORMED"]);
   const released = concat(...opened);
-  const promised = concat(...said.plain.slice(0, honest));
+  const promised = concat(...said.plain.slice(0, count));
   // A fault hides what the same chunk opened before it: less may come than was honest, never more.
   mustEqual(released, promised.subarray(0, released.length), "released");
-  const whole = honest === said.boxes.length;
   must(receiver.ended === whole, "the goodbye is seen if it was said, and only then");
   if (code === undefined) mustEqual(released, promised, "held back");
   else
@@ -103,12 +106,15 @@ export function mustOpenHonestly(
   return whole && code === undefined;
 }
 
-/** How many whole boxes of the honest stream stand at the start of what was given. */
-function honestBoxes(boxes: readonly Uint8Array[], given: Uint8Array): number {
-  let end = 0;
-  for (const [index, box] of boxes.entries()) {
-    if (!equal(given.subarray(end, end + box.length), box)) return index;
-    end += box.length;
+/** How many whole boxes of the honest stream stand at the start of what was given, and their bytes. */
+function honestPart(
+  boxes: readonly Uint8Array[],
+  given: Uint8Array,
+): { readonly count: number; readonly bytes: number } {
+  let bytes = 0;
+  for (const [count, box] of boxes.entries()) {
+    if (!equal(given.subarray(bytes, bytes + box.length), box)) return { count, bytes };
+    bytes += box.length;
   }
-  return boxes.length;
+  return { count: boxes.length, bytes };
 }
