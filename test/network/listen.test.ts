@@ -76,7 +76,7 @@ describe("listen", () => {
     // Of the strangers no more than the bound is left, or on its way out.
     await expect.poll(() => sockets.filter((socket) => socket.closed).length).toBeGreaterThan(960);
     for (const socket of sockets) socket.destroy();
-  });
+  }, 20_000);
 
   it("counts peers before their handshake, and says when it is full", async () => {
     await using cluster = new Cluster();
