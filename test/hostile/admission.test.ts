@@ -3,7 +3,15 @@
  * either side, with and without proved keys. How to ask for more inputs: fuzz.ts.
  */
 
-import { concat, type ErrorCode, type Identity, Network, NetworkError } from "@testudo/core";
+import {
+  concat,
+  deferred,
+  type ErrorCode,
+  type Identity,
+  Network,
+  NetworkError,
+  section,
+} from "@testudo/core";
 import { MemoryHub, memory } from "@testudo/transports/memory";
 import { noauth } from "@testudo/transports/noauth";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -221,6 +229,29 @@ describe("a listener that says", () => {
       PATIENCE_MS,
     );
   }
+});
+
+it("a second welcome while the first waits for a decision is FRAME_MALFORMED", async () => {
+  const parts = [transport, vouch()] as const;
+  const options = { networkId: network.networkId, identity: smaller };
+  // An arrival of the smaller key that was welcomed and not confirmed: a dial to the same node waits for it.
+  const arrival = await Adversary.dial("memory:victim-vouch~vouch", parts, options);
+  await arrival.hears(OPCODES.welcome);
+  const accepted = deferred<Adversary>();
+  const at = section("memory", "evil-twice");
+  const listener = await transport.listen?.(at, (connection) => {
+    void Adversary.accept(connection, parts, options).then(accepted.resolve);
+  });
+  const adding = expect(network.add("memory:evil-twice~vouch")).rejects.toMatchObject({
+    code: "FRAME_MALFORMED",
+  });
+  const adversary = await accepted.promise;
+  adversary.say(WELCOME, WELCOME);
+  await adding;
+  expect(await adversary.leave()).toBe("FRAME_MALFORMED");
+  await arrival.leave();
+  await listener?.close();
+  expect(network.peers.size).toBe(0);
 });
 
 it("no opcode of core's own ever reached a plugin", () => {
