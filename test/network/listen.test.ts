@@ -29,6 +29,18 @@ describe("listen", () => {
     await one.network.add(more.split(";")[0] as string);
   });
 
+  it("listens on all of several, or on none", async () => {
+    await using cluster = new Cluster();
+    const taken = await cluster.one();
+    const network = new Network({ stacks: [[net(), noise()]] });
+    const occupied = bare(taken.address);
+    await expect(network.listen(`net:127.0.0.1:0~noise;${occupied}`)).rejects.toMatchObject({
+      code: "LISTEN_FAILED",
+    });
+    expect(network.addresses).toEqual([]);
+    await network.close();
+  });
+
   it("refuses noauth where others can reach it, unless it was allowed", async () => {
     const strict = new Network({ stacks: [[net(), noauth()]] });
     await expect(strict.listen("net:0.0.0.0:0~noauth")).rejects.toMatchObject({

@@ -129,6 +129,13 @@ export class Connector {
     return address;
   }
 
+  /** Stops listening on an address that `listen` gave; its peers live on. */
+  async unlisten(address: string): Promise<void> {
+    const listener = this.#listeners.get(address);
+    this.#listeners.delete(address);
+    await listener?.close();
+  }
+
   /** Stops arrivals, ends every stream politely, and resolves when nothing is left. The owner has stopped its dials. */
   async close(reason: NetworkError): Promise<void> {
     this.#closing = reason;

@@ -182,7 +182,13 @@ export class Network implements AsyncDisposable {
     this.#checkOpen();
     await this.#plugins.started();
     const listening: string[] = [];
-    for (const route of routes) listening.push(await this.#connector.listen(route));
+    try {
+      for (const route of routes) listening.push(await this.#connector.listen(route));
+    } catch (error) {
+      // All or none: nobody was told of the ones that did open.
+      await Promise.all(listening.map((opened) => this.#connector.unlisten(opened)));
+      throw error;
+    }
     return listening.join(";");
   }
 
