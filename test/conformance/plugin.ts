@@ -113,8 +113,8 @@ export function pluginConformance(name: string, makePlugin: () => AnyPlugin): vo
       await alice.network.registerPlugin(makePlugin());
       for (let round = 0; round < 20; round++) {
         const visitor = await nodes.start(`visitor ${round}`);
-        const dialler = round % 2 === 0 ? visitor : alice;
-        await nodes.connect(dialler, dialler === alice ? visitor : alice);
+        const dialer = round % 2 === 0 ? visitor : alice;
+        await nodes.connect(dialer, dialer === alice ? visitor : alice);
         visitor.network.broadcast(Say.of("here I am"));
         if (round % 3 === 0) {
           visitor.line.loseAll();

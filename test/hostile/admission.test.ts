@@ -122,13 +122,13 @@ async function mustBeQuiet(addedBefore: number, admitted: boolean): Promise<void
   must(edges.added === edges.deleted, "an edge without its other edge");
 }
 
-describe("a dialler that says", () => {
+describe("a dialer that says", () => {
   for (const transform of [vouch(), noauth()]) {
     it(
       `anything at all over ${transform.name}: admitted if it confirms, else closed with a reason`,
       async () => {
         let admissions = 0;
-        await fuzz(`first frames of a dialler over ${transform.name}`, {
+        await fuzz(`first frames of a dialer over ${transform.name}`, {
           runs: SHARE,
           make: (random) => opening(random, CONFIRM),
           async check(frames, random) {

@@ -37,7 +37,7 @@ export function frame(opcode: number, body: Uint8Array, nonce = 0, flags = 0): U
   return concat(encodeHeader(opcode, nonce, flags, [body]), body);
 }
 
-/** What a dialler says first, so that the listener admits it: fresh. */
+/** What a dialer says first, so that the listener admits it: fresh. */
 export const CONFIRM: Uint8Array = frame(OPCODES.confirm, Uint8Array.of(1));
 /** What a listener says first. */
 export const WELCOME: Uint8Array = frame(OPCODES.welcome, Uint8Array.of(0));

@@ -197,7 +197,7 @@ describe.each([
   });
 });
 
-it("a dialler is no better off: a listener that promises, floods and stalls is one peer of many", async () => {
+it("a dialer is no better off: a listener that promises, floods and stalls is one peer of many", async () => {
   const victim = await Victim.start(noise);
   const evil = new Network({ stacks: [[net(), noise()]] });
   const address = await evil.listen("net:127.0.0.1:0~noise");

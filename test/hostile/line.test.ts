@@ -197,7 +197,7 @@ for (const make of TRANSFORMS) {
         const call = await caller.call({ [way]: cutAfter(position), reset: i % 4 > 1 });
         mustBePrefix(call.heard, LINES);
         const about = `${way}, byte ${position}`;
-        // Before the handshake is done the dialler may only guess why nobody answers.
+        // Before the handshake is done the dialer may only guess why nobody answers.
         expect(codeOfFailure(call), about).toMatch(/^(TRUNCATED|HANDSHAKE_FAILED)$/);
         expect(
           call.there.filter((code) => code !== "TRUNCATED"),

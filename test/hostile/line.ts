@@ -1,5 +1,5 @@
 /**
- * Line: a relay between a dialler and a listener on this machine, in the hand of whoever sits there. It writes
+ * Line: a relay between a dialer and a listener on this machine, in the hand of whoever sits there. It writes
  * down all that passes and may change, hold, double or cut it.
  */
 
@@ -8,7 +8,7 @@ import { concat } from "@testudo/core";
 import type { Meddler } from "../support/pipes.ts";
 
 export interface LineOptions {
-  /** What becomes of the dialler's bytes; default: they pass. */
+  /** What becomes of the dialer's bytes; default: they pass. */
   readonly up?: Meddler;
   /** What becomes of the listener's. */
   readonly down?: Meddler;
@@ -22,7 +22,7 @@ export class Line {
   readonly #sockets = new Set<Socket>();
   readonly #idle: (() => void)[] = [];
   options: LineOptions;
-  /** Everything the dialler said on the last connection, and the listener. */
+  /** Everything the dialer said on the last connection, and the listener. */
   up: Uint8Array[] = [];
   down: Uint8Array[] = [];
 

@@ -1,6 +1,6 @@
 /**
  * What was once said, said again; and what is being said, said back. Whole recorded sessions against the same
- * listener, a new one of the same key and the dialler; echoes and crossed wires on either side; and nodes of
+ * listener, a new one of the same key and the dialer; echoes and crossed wires on either side; and nodes of
  * another key or network. Nobody is admitted, nothing is heard.
  */
 
@@ -114,7 +114,7 @@ describe.each([
     }
   }
 
-  it("a dialler's recording gets nobody in, at the same listener", async () => {
+  it("a dialer's recording gets nobody in, at the same listener", async () => {
     await mustIgnore(victim, () => replay(victim, REPLAYS));
   });
 
@@ -126,7 +126,7 @@ describe.each([
     await again.close();
   });
 
-  it("a listener's recording fools no dialler", async () => {
+  it("a listener's recording fools no dialer", async () => {
     const impostor = await Impostor.open((socket) => {
       socket.resume();
       socket.write(recorded.down);
@@ -137,7 +137,7 @@ describe.each([
     await impostor.close();
   });
 
-  it("an echo is nobody, to a dialler", async () => {
+  it("an echo is nobody, to a dialer", async () => {
     const impostor = await Impostor.open((socket) => socket.pipe(socket));
     const own = caller.id.text;
     for (let i = 0; i < TRIES; i++) {
@@ -164,7 +164,7 @@ describe.each([
     });
   });
 
-  it("two diallers with crossed wires do not take each other for a listener", async () => {
+  it("two dialers with crossed wires do not take each other for a listener", async () => {
     const waiting: Socket[] = [];
     const impostor = await Impostor.open((socket) => {
       const other = waiting.pop();

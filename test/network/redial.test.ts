@@ -39,8 +39,8 @@ async function when(pair: Pair, member: Member, event: string, count: number): P
 }
 
 describe("a peer that left", () => {
-  for (const redialler of ["the one that deleted it", "the one that was deleted"]) {
-    it(`can be redialled at once by ${redialler}, and nothing is lost`, async () => {
+  for (const redialer of ["the one that deleted it", "the one that was deleted"]) {
+    it(`can be redialled at once by ${redialer}, and nothing is lost`, async () => {
       await forSeeds(300, async (seed, random) => {
         const transform = seed % 10 === 0 ? (): ReturnType<typeof noise> => noise() : undefined;
         const pair = await connected(seed, random, transform);
@@ -53,7 +53,7 @@ describe("a peer that left", () => {
           if (peer === undefined) throw new Error("no peer to delete");
           const deleting = leaver.network.delete(peer);
           expect(leaver.network.peers.size).toBe(0);
-          if (redialler === "the one that deleted it") {
+          if (redialer === "the one that deleted it") {
             await runtime.during(leaver.network.add(left.address), 1_000);
           } else {
             await when(pair, left, "deleted", round);
@@ -106,8 +106,8 @@ describe("a peer that left", () => {
 });
 
 describe("last messages that take long", () => {
-  for (const redialler of ["the one that deleted it", "the one that was deleted"]) {
-    it(`arrive before the next stream of ${redialler} begins`, async () => {
+  for (const redialer of ["the one that deleted it", "the one that was deleted"]) {
+    it(`arrive before the next stream of ${redialer} begins`, async () => {
       const line = { latencyMs: 5, jitterMs: 20, bandwidth: 250_000 };
       const nodes = new Nodes({ line, seed: 3 });
       const [leaver, left] = [await nodes.start("leaver"), await nodes.start("left")];
@@ -123,12 +123,12 @@ describe("last messages that take long", () => {
       const deleting = leaver.network.delete(peer);
       // Without a key in the address, a node that still has the peer dials all the same.
       const adding =
-        redialler === "the one that deleted it"
+        redialer === "the one that deleted it"
           ? leaver.network.add(left.address)
           : left.network.add(leaver.address.slice(0, leaver.address.lastIndexOf(":")));
       const [again] = await nodes.runtime.during(Promise.all([adding, deleting, ...sends]));
       void again.send({ opcode: 3_000, body: new Uint8Array(0) });
-      if (redialler === "the one that deleted it") {
+      if (redialer === "the one that deleted it") {
         await nodes.runtime.until(() => events.includes("3000"), 20_000);
       }
       const all = Array.from({ length: 40 }, (_, i) => String(2_000 + i));
@@ -139,8 +139,8 @@ describe("last messages that take long", () => {
 });
 
 describe("a node that died in silence", () => {
-  for (const dialler of ["it", "the other"]) {
-    it(`is admitted when ${dialler} dials, in place of its dead stream`, async () => {
+  for (const dialer of ["it", "the other"]) {
+    it(`is admitted when ${dialer} dials, in place of its dead stream`, async () => {
       await forSeeds(100, async (seed, random) => {
         const pair = await connected(seed, random);
         const { one, other, runtime } = pair;
@@ -151,7 +151,7 @@ describe("a node that died in silence", () => {
         expect(survivor.network.peers.size).toBe(1);
         const bare = again.address.slice(0, again.address.lastIndexOf(":"));
         const adding =
-          dialler === "it" ? again.network.add(survivor.address) : survivor.network.add(bare);
+          dialer === "it" ? again.network.add(survivor.address) : survivor.network.add(bare);
         await runtime.during(adding, 1_000);
         await runtime.advance(200);
         expect(survivor.events).toEqual(["added", "deleted STREAM_CLOSED", "added"]);

@@ -164,9 +164,7 @@ export class Connector {
       const link = await stack.dial(route, {
         ...this.#stackOptions,
         signal,
-        connected: () => {
-          dial.connected = true;
-        },
+        connected: () => this.#lobby.connected(dial),
       });
       return await this.#lobby.dialled(link, ticket, dial, signal);
     } catch (error) {

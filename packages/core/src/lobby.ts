@@ -44,10 +44,13 @@ interface Candidate {
   readonly dial: Dial<LivePeer> | undefined;
   readonly outcome: Deferred<LivePeer | "declined">;
   readonly timer: Timer;
-  /** The dialler has no older stream with us winding down: what we still hold for it is dead. */
+  /** The dialer has no older stream with us winding down: what we still hold for it is dead. */
   fresh: boolean;
   answered: boolean;
 }
+
+/** How long an arrival waits for a dial of ours to the same node: longer than a handshake takes, shorter than a dialer waits. */
+const ARRIVALS_WAIT_MS = 1_000;
 
 export class Lobby {
   readonly #options: LobbyOptions;
@@ -62,6 +65,7 @@ export class Lobby {
   readonly #successors = new Map<LivePeer, LivePeer>();
   /** Dials that were declined and wait for the stream that won. */
   readonly #awaiting = new Map<string, Set<Deferred<LivePeer>>>();
+  readonly #waits = new Map<Dial<LivePeer>, Timer>();
   #closing: NetworkError | undefined;
 
   constructor(options: LobbyOptions) {
@@ -79,8 +83,17 @@ export class Lobby {
     return this.#pairing.dialling(expected);
   }
 
+  /** The dial's connection is there: arrivals of the same node wait for it, for a while. */
+  connected(dial: Dial<LivePeer>): void {
+    dial.connected = true;
+    const outwaited = (): void => this.#pairing.outwaited(dial);
+    this.#waits.set(dial, this.#options.runtime.setTimer(outwaited, ARRIVALS_WAIT_MS));
+  }
+
   /** The dial is over, whatever came of it. */
   settled(dial: Dial<LivePeer>): void {
+    this.#waits.get(dial)?.cancel();
+    this.#waits.delete(dial);
     this.#pairing.settled(dial);
   }
 
@@ -99,7 +112,7 @@ export class Lobby {
       const outcome = await this.#decided(peer);
       if (outcome !== "declined") return outcome;
       // Nothing waits for this dial any more, and it may be an arrival that it waits for.
-      this.#pairing.settled(dial);
+      this.settled(dial);
       return await this.#admitted(peer.id, signal);
     } finally {
       signal.removeEventListener("abort", cancel);

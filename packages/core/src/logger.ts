@@ -21,3 +21,23 @@ export const silent: Logger = {
   warn: nothing,
   error: nothing,
 };
+
+/** The same logger, whose failures stay its own: what is being logged goes on. */
+export function harmless(logger: Logger): Logger {
+  const guarded =
+    (level: keyof Logger) =>
+    (fields: object, message: string): void => {
+      try {
+        logger[level](fields, message);
+      } catch {
+        // There is nobody left to tell.
+      }
+    };
+  return {
+    trace: guarded("trace"),
+    debug: guarded("debug"),
+    info: guarded("info"),
+    warn: guarded("warn"),
+    error: guarded("error"),
+  };
+}

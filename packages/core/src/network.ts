@@ -17,7 +17,7 @@ import { FanOut, idOf, type PeerName } from "./fan-out.ts";
 import { Identity, PeerId } from "./identity.ts";
 import { type Limits, withDefaults } from "./limits.ts";
 import type { Authorize } from "./lobby.ts";
-import { type Logger, silent } from "./logger.ts";
+import { harmless, type Logger, silent } from "./logger.ts";
 import { type Message, type SignedMessage, signedBytes } from "./message.ts";
 import { checkMessage, LivePeer, type Peer } from "./peer.ts";
 import type { AnyPlugin } from "./plugin.ts";
@@ -33,7 +33,7 @@ export interface NetworkOptions {
   identity?: Identity;
   /** `[[net(), noise()]]`: what this node can dial and listen on. Default: none. */
   stacks?: readonly StackParts[];
-  /** 32 bytes, or a text of which the SHA-256 is taken. Nodes of different networks never connect. Default: `testudo`. */
+  /** 32 bytes, or a text of which the SHA-256 is taken. Nodes of different networks never connect, except over `noauth`, which proves nothing. Default: `testudo`. */
   networkId?: Uint8Array | string;
   /** May broadcasts go to this peer? False: connected, not writable. Throwing: closed with `PEER_REFUSED`. */
   authorize?: Authorize;
@@ -83,7 +83,7 @@ export class Network implements AsyncDisposable {
     this.identity = options.identity ?? Identity.generate();
     this.networkId = networkIdOf(options.networkId ?? "testudo");
     this.limits = withDefaults(options.limits);
-    this.logger = options.logger ?? silent;
+    this.logger = options.logger === undefined ? silent : harmless(options.logger);
     const runtime = options.runtime ?? systemRuntime;
     this.runtime = sheltered(runtime, (error) =>
       this.logger.error({ error }, "a timer's callback failed"),

@@ -20,7 +20,7 @@ export const OPCODES = {
   ackResponse: 18,
   /** The listener's first frame: it is ready to admit this stream. */
   welcome: 32,
-  /** The dialler's first frame: this stream is the live one. */
+  /** The dialer's first frame: this stream is the live one. */
   confirm: 33,
 } as const;
 

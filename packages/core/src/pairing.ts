@@ -3,7 +3,7 @@
  *
  * A machine without sockets or clocks; docs/decisions/0001-one-stream-per-pair.md argues for it. After
  * the handshake the listener says *welcome* (and whether it already has a stream with this node); the
- * dialler alone then decides and says *confirm* or declines. Neither side sends anything else before.
+ * dialer alone then decides and says *confirm* or declines. Neither side sends anything else before.
  * So a stream that loses never carried a message: nothing is lost or doubled, and no hook fires for it.
  *
  * When both dial at once, the dial of the node with the smaller key wins: that node lets the other's
@@ -14,7 +14,7 @@
 import { compare } from "./bytes.ts";
 import type { PeerId } from "./identity.ts";
 
-/** What the listener has of other streams with the dialler. */
+/** What the listener has of other streams with the dialer. */
 export const STANDING: {
   readonly none: 0;
   readonly candidate: 1;
@@ -34,6 +34,8 @@ export interface Dial<C> {
   readonly startedAt: number;
   /** The handshake has begun: it will be decided soon, so arrivals of the same node may wait for it. */
   connected: boolean;
+  /** It takes too long for arrivals to wait any more. */
+  slow: boolean;
   key: string | undefined;
   candidate: C | undefined;
 }
@@ -41,13 +43,13 @@ export interface Dial<C> {
 export interface PairingActions<C> {
   welcome(candidate: C, standing: Standing): void;
   /**
-   * The dialler's decision for: say so and admit. `previous` is a stream with the same node that the listener
+   * The dialer's decision for: say so and admit. `previous` is a stream with the same node that the listener
    * no longer has; with standing `leaving` it may still bring messages, else it is dead.
    */
   confirm(candidate: C, previous: C | undefined, standing: Standing): void;
-  /** The dialler's decision against: another stream serves this pair, or will. */
+  /** The dialer's decision against: another stream serves this pair, or will. */
   decline(candidate: C): void;
-  /** The listener's end of `confirm`. `previous` is a stream with the same node that the dialler no longer has. */
+  /** The listener's end of `confirm`. `previous` is a stream with the same node that the dialer no longer has. */
   admit(candidate: C, previous: C | undefined): void;
 }
 
@@ -90,6 +92,7 @@ export class Pairing<C> {
     const dial: Dial<C> = {
       startedAt: ++this.#clock,
       connected: false,
+      slow: false,
       key: expected,
       candidate: undefined,
     };
@@ -104,6 +107,13 @@ export class Pairing<C> {
     dial.connected = true;
     dial.candidate = candidate;
     this.#pair(id.text).dials.add(dial);
+  }
+
+  /** Arrivals wait for this dial no longer: waiting only decides who wins, never whether all is well. */
+  outwaited(dial: Dial<C>): void {
+    dial.slow = true;
+    const pair = dial.key === undefined ? undefined : this.#pairs.get(dial.key);
+    if (pair !== undefined) this.#welcomeAll(pair);
   }
 
   /** The dial is over, whatever came of it: arrivals need not wait for it any more. Idempotent. */
@@ -131,7 +141,7 @@ export class Pairing<C> {
     this.#sweep(pair);
   }
 
-  /** The dialler of an arrival decided for it. */
+  /** The dialer of an arrival decided for it. */
   confirmed(id: PeerId, candidate: C): void {
     const pair = this.#pair(id.text);
     pair.open.delete(candidate);
@@ -232,6 +242,6 @@ export class Pairing<C> {
 }
 
 function mustWait<C>(pair: Pair<C>): boolean {
-  for (const dial of pair.dials) if (dial.connected) return true;
+  for (const dial of pair.dials) if (dial.connected && !dial.slow) return true;
   return false;
 }

@@ -304,7 +304,7 @@ export class LivePeer implements Peer, MessageOrigin {
       this.#channelHost.receive(frame.payload);
       return;
     }
-    // An unproved dialler needs no confirmation: it was admitted before its own arrived, which comes first.
+    // An unproved dialer needs no confirmation: it was admitted before its own arrived, which comes first.
     const unneeded = frame.opcode === OPCODES.confirm && this.side === "listener";
     if (unneeded && !this.authenticated && this.stream.framesIn === 1) return;
     throw networkError("FRAME_MALFORMED", `opcode ${frame.opcode} has no place here`);

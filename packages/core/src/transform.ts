@@ -9,7 +9,7 @@ import type { Identity } from "./identity.ts";
 export interface HandshakeOptions {
   readonly side: Side;
   readonly identity: Identity;
-  /** The dialled address's section of this transform, on the dialler; it may name the key to expect. */
+  /** The dialled address's section of this transform, on the dialer; it may name the key to expect. */
   readonly section?: Section;
   /** The names of the route's transforms, joined by `~`: both ends must mean the same chain. */
   readonly chain: string;

@@ -24,26 +24,26 @@ describe("from the connection to the table", () => {
       transform: () => slow(() => nodes.runtime, 600),
       limits: { handshakeTimeoutMs: 1_000, closeTimeoutMs: 50 },
     });
-    const dialler = await nodes.start("dialler");
+    const dialer = await nodes.start("dialer");
     const listener = await nodes.start("listener", { authorize: never });
     const before = nodes.runtime.now();
-    await expect(nodes.runtime.during(dialler.network.add(listener.address))).rejects.toMatchObject(
-      { code: "HANDSHAKE_TIMEOUT" },
-    );
+    await expect(nodes.runtime.during(dialer.network.add(listener.address))).rejects.toMatchObject({
+      code: "HANDSHAKE_TIMEOUT",
+    });
     expect(nodes.runtime.now() - before).toBe(1_000);
     await nodes.close();
   });
 
-  it("a dialler's own authorize has no more time than that", async () => {
+  it("a dialer's own authorize has no more time than that", async () => {
     const nodes = new Nodes({ limits: { handshakeTimeoutMs: 1_000, closeTimeoutMs: 50 } });
-    const dialler = await nodes.start("dialler", { authorize: never });
+    const dialer = await nodes.start("dialer", { authorize: never });
     const listener = await nodes.start("listener");
-    const adding = dialler.network.add(listener.address);
+    const adding = dialer.network.add(listener.address);
     await expect(nodes.runtime.during(adding)).rejects.toMatchObject({
       code: "HANDSHAKE_TIMEOUT",
     });
     await nodes.runtime.advance(100);
-    expect([dialler.network.peers.size, listener.network.peers.size]).toEqual([0, 0]);
+    expect([dialer.network.peers.size, listener.network.peers.size]).toEqual([0, 0]);
     // Its place is free again.
     await nodes.close();
   });

@@ -39,7 +39,7 @@ function expectOneStream(world: World): void {
   if (live.other !== other.live) throw new Error("the nodes hold different streams");
   for (const line of world.lines) {
     if (line === live.line) continue;
-    if (!line.dialler.over || !line.listener.over) throw new Error("a loser stays open");
+    if (!line.dialer.over || !line.listener.over) throw new Error("a loser stays open");
   }
   for (const node of world.nodes) {
     if (node.pairing.underWay !== 0) throw new Error("the machine keeps what is over");
@@ -57,8 +57,21 @@ describe("two nodes, every interleaving", () => {
         if (node.added !== 1 || node.deleted !== 0) throw new Error("a loser was seen");
       }
       for (const line of world.lines) {
-        const used = line.dialler.entered || line.listener.entered;
+        const used = line.dialer.entered || line.listener.entered;
         if (used !== (line === world.nodes[0].live?.line)) throw new Error("a loser was used");
+      }
+    });
+  });
+
+  it("does so when arrivals lose patience at any moment: waiting decides only who wins", () => {
+    forSeeds(12_000, (seed) => {
+      const random = randomOf(seed);
+      const world = new World(random, [SMALL, LARGE]);
+      world.impatient = true;
+      world.run(dialsOf(world, random, 5));
+      expectOneStream(world);
+      for (const node of world.nodes) {
+        if (node.added !== 1 || node.deleted !== 0) throw new Error("a loser was seen");
       }
     });
   });
@@ -74,14 +87,14 @@ describe("two nodes, every interleaving", () => {
         line.dial.connected = true;
         line.listener.node.ends.add(line.listener);
       }
-      // Both handshakes are done at the diallers: from here on nobody may choose otherwise.
+      // Both handshakes are done at the dialers: from here on nobody may choose otherwise.
       for (const line of lines) {
-        line.dialler.shaken = true;
-        line.dialler.node.pairing.shaken(line.dial, line.listener.node.id, line.dialler);
+        line.dialer.shaken = true;
+        line.dialer.node.pairing.shaken(line.dial, line.listener.node.id, line.dialer);
       }
       world.run([]);
       expectOneStream(world);
-      expect(small.live?.line.dialler.node).toBe(small);
+      expect(small.live?.line.dialer.node).toBe(small);
     });
   });
 
@@ -144,6 +157,19 @@ describe("the machine by itself", () => {
     };
   }
 
+  it("welcomes an arrival that has waited long enough for a dial under way", () => {
+    const { log, actions } = recorder();
+    const pairing = new Pairing(SMALL, actions);
+    const dial = pairing.dialling(LARGE.text);
+    dial.connected = true;
+    pairing.arrived(LARGE, "arrival");
+    expect(log).toEqual([]);
+    pairing.outwaited(dial);
+    expect(log).toEqual([`welcome arrival ${STANDING.none}`]);
+    pairing.outwaited(pairing.dialling(undefined));
+    expect(log).toHaveLength(1);
+  });
+
   it("lets an arrival wait for a dial under way only at the smaller key", () => {
     for (const [own, other] of [
       [SMALL, LARGE],
@@ -185,7 +211,7 @@ describe("the machine by itself", () => {
     ]);
   });
 
-  it("follows a stream that is over on the other side, in the dialler's and in the listener's role", () => {
+  it("follows a stream that is over on the other side, in the dialer's and in the listener's role", () => {
     for (const standing of [STANDING.none, STANDING.leaving]) {
       const { log, actions } = recorder();
       const pairing = new Pairing(SMALL, actions);

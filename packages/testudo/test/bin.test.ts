@@ -111,14 +111,14 @@ describe("processes talk to each other", () => {
   test("pipe carries bytes to the end, with half-close, and its reader sees the end", async () => {
     await using listener = new Process(["pipe", "--listen", "net:127.0.0.1:0~shs", "--json"]);
     const { addresses } = await listener.err.event("listening");
-    await using dialler = new Process(["pipe", (addresses as string[])[0] ?? ""]);
+    await using dialer = new Process(["pipe", (addresses as string[])[0] ?? ""]);
     const question = randomBytes(1_000_000);
-    dialler.stdin.end(question);
+    dialer.stdin.end(question);
     await listener.out.until(() => listener.out.ended);
     expect(listener.out.bytes.equals(question)).toBe(true);
     listener.stdin.end("answer");
-    expect([await dialler.exit, await listener.exit]).toEqual([0, 0]);
-    expect([dialler.out.text, dialler.err.text]).toEqual(["answer", ""]);
+    expect([await dialer.exit, await listener.exit]).toEqual([0, 0]);
+    expect([dialer.out.text, dialer.err.text]).toEqual(["answer", ""]);
   });
 
   test("pipe holds little while its reader does not read", async () => {
@@ -127,7 +127,7 @@ describe("processes talk to each other", () => {
     const { addresses } = await listener.err.event("listening");
     listener.child.stdout.pause();
     listener.stdin.end();
-    await using dialler = new Process(["pipe", (addresses as string[])[0] ?? ""]);
+    await using dialer = new Process(["pipe", (addresses as string[])[0] ?? ""]);
     const chunk = randomBytes(1024 * 1024);
     const sent = createHash("sha256");
     let taken = 0;
@@ -135,11 +135,11 @@ describe("processes talk to each other", () => {
       for (let at = 0; at < total; at += chunk.length) {
         sent.update(chunk);
         taken = at;
-        if (!dialler.stdin.write(chunk)) {
-          await new Promise((resolve) => dialler.stdin.once("drain", resolve));
+        if (!dialer.stdin.write(chunk)) {
+          await new Promise((resolve) => dialer.stdin.once("drain", resolve));
         }
       }
-      dialler.stdin.end();
+      dialer.stdin.end();
     };
     const sending = send();
     // It stops taking when its own few buffers and the kernel's are full.
@@ -158,7 +158,7 @@ describe("processes talk to each other", () => {
     });
     listener.child.stdout.resume();
     await sending;
-    expect([await dialler.exit, await listener.exit]).toEqual([0, 0]);
+    expect([await dialer.exit, await listener.exit]).toEqual([0, 0]);
     expect(length).toBe(total);
     expect(received.digest("hex")).toBe(sent.digest("hex"));
   });

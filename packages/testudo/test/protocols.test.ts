@@ -56,7 +56,7 @@ describe("what can be wrong with a route", () => {
 describe("the routes of an address", () => {
   const address = "ws:a:1~noise;net:127.0.0.1:80~noise";
 
-  test("a dialler takes those it can use", () => {
+  test("a dialer takes those it can use", () => {
     const routes = usableRoutes(address, { side: "dialer" });
     expect(routes.map(({ text }) => text)).toEqual(["net:127.0.0.1:80~noise"]);
     expect(() => usableRoutes("ws:a:1~noise;kcp:a:1~noise", { side: "dialer" })).toThrow(

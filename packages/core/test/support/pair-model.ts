@@ -28,12 +28,12 @@ export class End {
   }
 
   get other(): End {
-    return this.line.dialler === this ? this.line.listener : this.line.dialler;
+    return this.line.dialer === this ? this.line.listener : this.line.dialer;
   }
 }
 
 export class Line {
-  readonly dialler: End;
+  readonly dialer: End;
   readonly listener: End;
   readonly dial: Dial<End>;
   connected = false;
@@ -42,7 +42,7 @@ export class Line {
   silent = false;
 
   constructor(from: Node, to: Node, dial: Dial<End>) {
-    this.dialler = new End(from, this);
+    this.dialer = new End(from, this);
     this.listener = new End(to, this);
     this.dial = dial;
   }
@@ -66,7 +66,7 @@ export class Node {
     for (const end of this.ends) {
       end.over = true;
       end.line.silent = true;
-      if (end === end.line.dialler) end.line.settled = true;
+      if (end === end.line.dialer) end.line.settled = true;
       if (!end.line.connected) end.other.over = true;
     }
     this.ends.clear();
@@ -98,11 +98,11 @@ export class Node {
   #newPairing(): Pairing<End> {
     return new Pairing<End>(this.id, {
       welcome: (end, standing) => {
-        if (end !== end.line.listener) throw new Error("a dialler said welcome");
+        if (end !== end.line.listener) throw new Error("a dialer said welcome");
         end.other.incoming.push({ kind: "welcome", standing });
       },
       confirm: (end, previous) => {
-        if (end !== end.line.dialler) throw new Error("a listener said confirm");
+        if (end !== end.line.dialer) throw new Error("a listener said confirm");
         end.other.incoming.push({ kind: "confirm" });
         if (previous !== undefined) this.end(previous);
         this.enter(end);
@@ -112,7 +112,7 @@ export class Node {
         this.end(end);
       },
       admit: (end, previous) => {
-        if (!end.other.entered) throw new Error("admitted what its dialler never confirmed");
+        if (!end.other.entered) throw new Error("admitted what its dialer never confirmed");
         if (previous !== undefined) this.end(previous);
         this.enter(end);
       },
@@ -132,6 +132,8 @@ type Random = (below: number) => number;
 export class World {
   readonly nodes: readonly [Node, Node];
   readonly lines: Line[] = [];
+  /** Whether arrivals may lose patience with a dial at any moment. */
+  impatient = false;
   readonly #random: Random;
 
   constructor(random: Random, ids: readonly [PeerId, PeerId]) {
@@ -143,7 +145,7 @@ export class World {
     const to = from === this.nodes[0] ? this.nodes[1] : this.nodes[0];
     const expected = this.#random(2) === 0 ? to.id.text : undefined;
     const line = new Line(from, to, from.pairing.dialling(expected));
-    from.ends.add(line.dialler);
+    from.ends.add(line.dialer);
     this.lines.push(line);
     return line;
   }
@@ -172,27 +174,30 @@ export class World {
   }
 
   #moves(line: Line): (() => void)[] {
-    const { dialler, listener, dial } = line;
+    const { dialer, listener, dial } = line;
     const moves: (() => void)[] = [];
-    if (!line.connected && !dialler.over) {
+    if (!line.connected && !dialer.over) {
       moves.push(() => this.#connect(line));
     }
-    if (line.connected && !dialler.shaken && !dialler.over) {
+    if (line.connected && !dialer.shaken && !dialer.over) {
       moves.push(() => {
-        dialler.shaken = true;
-        dialler.node.pairing.shaken(dial, listener.node.id, dialler);
+        dialer.shaken = true;
+        dialer.node.pairing.shaken(dial, listener.node.id, dialer);
       });
     }
     if (line.connected && !listener.shaken && !listener.over) {
       moves.push(() => {
         listener.shaken = true;
-        listener.node.pairing.arrived(dialler.node.id, listener);
+        listener.node.pairing.arrived(dialer.node.id, listener);
       });
     }
-    if (!line.settled && (dialler.entered || dialler.over)) {
+    if (!line.settled && (dialer.entered || dialer.over)) {
       moves.push(() => this.#settle(line));
     }
-    for (const end of [dialler, listener]) {
+    if (this.impatient && line.connected && !line.settled && !dial.slow) {
+      moves.push(() => dialer.node.pairing.outwaited(dial));
+    }
+    for (const end of [dialer, listener]) {
       // A candidate has a timer; a live stream whose other end died in silence has none.
       if (line.silent && !end.over && !end.entered) {
         moves.push(() => end.node.end(end));
@@ -211,7 +216,7 @@ export class World {
 
   #settle(line: Line): void {
     line.settled = true;
-    line.dialler.node.pairing.settled(line.dial);
+    line.dialer.node.pairing.settled(line.dial);
   }
 
   #deliver(end: End): void {
@@ -225,10 +230,10 @@ export class World {
 
   /** A line breaks; each direction may lose what was under way. */
   #cut(): void {
-    const open = this.lines.filter((line) => !line.dialler.over || !line.listener.over);
+    const open = this.lines.filter((line) => !line.dialer.over || !line.listener.over);
     const line = open[this.#random(open.length)];
     if (line === undefined) return;
-    for (const end of [line.dialler, line.listener]) {
+    for (const end of [line.dialer, line.listener]) {
       if (this.#random(2) === 0) end.incoming.length = 0;
       end.incoming.push({ kind: "end" });
     }

@@ -123,7 +123,7 @@ describe("listen", () => {
     ]);
     b.io.stdin.write("back\n");
     expect(await a.io.out.event("message")).toMatchObject({ text: "back", opcode: 1_000 });
-    // The dialler says goodbye, the listener goes on.
+    // The dialer says goodbye, the listener goes on.
     expect(await b.stop()).toBe(0);
     await a.io.out.event("nodeDeleted");
   });

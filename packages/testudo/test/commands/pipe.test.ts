@@ -23,10 +23,10 @@ describe("pipe", () => {
     const [address = ""] = await listener.listening();
     const [there, back] = [randomBytes(300_000), randomBytes(200_000)];
     listener.io.stdin.end(back);
-    const dialler = await run(["pipe", address], there);
-    expect([dialler.code, dialler.err.text]).toEqual([0, ""]);
+    const dialer = await run(["pipe", address], there);
+    expect([dialer.code, dialer.err.text]).toEqual([0, ""]);
     expect(await listener.code).toBe(0);
-    expect(dialler.out.bytes.equals(back)).toBe(true);
+    expect(dialer.out.bytes.equals(back)).toBe(true);
     expect(listener.io.out.bytes.equals(there)).toBe(true);
     const [listening, connected, ...more] = listener.io.err.events;
     expect(listening).toEqual({ event: "listening", id: expect.any(String), addresses: [address] });
@@ -40,12 +40,12 @@ describe("pipe", () => {
     async (stack) => {
       const listener = listen(`net:127.0.0.1:0${stack}`);
       const [address = ""] = await listener.listening();
-      const dialler = new Running(["pipe", address]);
-      dialler.io.stdin.end("question");
+      const dialer = new Running(["pipe", address]);
+      dialer.io.stdin.end("question");
       await listener.io.out.until(() => listener.io.out.ended);
       expect(listener.io.out.text).toBe("question");
       listener.io.stdin.end("answer");
-      expect([await dialler.code, dialler.io.out.text]).toEqual([0, "answer"]);
+      expect([await dialer.code, dialer.io.out.text]).toEqual([0, "answer"]);
       expect(await listener.code).toBe(0);
     },
   );
@@ -95,7 +95,7 @@ describe("pipe", () => {
   });
 
   test("an end of TCP is a goodbye for noauth, and a cut for noise", async () => {
-    // A relay that ends both sides when it has passed on so many bytes of the dialler.
+    // A relay that ends both sides when it has passed on so many bytes of the dialer.
     for (const [stack, exit] of [
       ["~noauth", 0],
       ["~noise", 1],
@@ -116,15 +116,15 @@ describe("pipe", () => {
       });
       await new Promise<void>((resolve) => relay.listen(0, "127.0.0.1", resolve));
       const { port } = relay.address() as { port: number };
-      const dialler = new Running(["pipe", address.replace(String(portOf(address)), String(port))]);
-      dialler.io.stdin.write("x".repeat(1_000));
+      const dialer = new Running(["pipe", address.replace(String(portOf(address)), String(port))]);
+      dialer.io.stdin.write("x".repeat(1_000));
       await listener.io.out.until(() => listener.io.out.bytes.length === 1_000);
       listener.io.stdin.end();
       expect(await listener.code).toBe(exit);
       if (exit === 1) {
         expect(listener.io.err.events.at(-1)).toMatchObject({ event: "error", code: "TRUNCATED" });
       }
-      await dialler.stop();
+      await dialer.stop();
       relay.close();
     }
   });
@@ -132,11 +132,11 @@ describe("pipe", () => {
   test("an interruption of one side is a cut for the other", async () => {
     const listener = listen("net:127.0.0.1:0~noise");
     const [address = ""] = await listener.listening();
-    const dialler = new Running(["pipe", address, "--json"]);
-    dialler.io.stdin.write("half of");
+    const dialer = new Running(["pipe", address, "--json"]);
+    dialer.io.stdin.write("half of");
     await listener.io.out.until(() => listener.io.out.text === "half of");
-    expect(await dialler.stop()).toBe(1);
-    expect(dialler.io.err.events.at(-1)).toMatchObject({ event: "error", code: "INTERRUPTED" });
+    expect(await dialer.stop()).toBe(1);
+    expect(dialer.io.err.events.at(-1)).toMatchObject({ event: "error", code: "INTERRUPTED" });
     expect(await listener.code).toBe(1);
     expect(listener.io.err.events.at(-1)).toMatchObject({ event: "error", code: "TRUNCATED" });
   });

@@ -5,7 +5,7 @@
  *     await network.listen("memory:alice~noise");
  *
  * Section `memory:NAME`. With `latencyMs`, `jitterMs`, `lossRate` and `bandwidth` a connection behaves like
- * TCP over such a line, the same way each time for the same `seed`. The dialler's options shape both directions.
+ * TCP over such a line, the same way each time for the same `seed`. The dialer's options shape both directions.
  */
 
 import {
