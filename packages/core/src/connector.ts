@@ -164,7 +164,9 @@ export class Connector {
       const link = await stack.dial(route, {
         ...this.#stackOptions,
         signal,
-        connected: () => this.#lobby.connected(dial),
+        connected: () => {
+          dial.connected = true;
+        },
       });
       return await this.#lobby.dialled(link, ticket, dial, signal);
     } catch (error) {

@@ -21,16 +21,19 @@ export interface Delivery {
 
 /** A delivery to neighbours. */
 export class PeerDelivery implements Delivery {
-  readonly #queued: { peer: Peer; batch: Batch }[] = [];
+  /** Side by side, not in pairs: one of these is made for every broadcast to every peer. */
+  readonly #peers: Peer[] = [];
+  readonly #batches: Batch[] = [];
   readonly #failed: { peer: Peer | string; error: NetworkError }[] = [];
   readonly #later: Promise<void>[] = [];
 
   get queued(): number {
-    return this.#queued.length;
+    return this.#peers.length;
   }
 
   add(peer: Peer, batch: Batch): void {
-    this.#queued.push({ peer, batch });
+    this.#peers.push(peer);
+    this.#batches.push(batch);
   }
 
   fail(peer: Peer | string, error: NetworkError): void {
@@ -46,9 +49,9 @@ export class PeerDelivery implements Delivery {
     await Promise.all(this.#later);
     const sent: Peer[] = [];
     const failed = [...this.#failed];
-    for (const { peer, batch } of this.#queued) {
+    for (const [index, peer] of this.#peers.entries()) {
       try {
-        await batch.sent;
+        await this.#batches[index]?.sent;
         sent.push(peer);
       } catch (error) {
         failed.push({ peer, error: error as NetworkError });

@@ -65,7 +65,8 @@ export class Lobby {
   readonly #successors = new Map<LivePeer, LivePeer>();
   /** Dials that were declined and wait for the stream that won. */
   readonly #awaiting = new Map<string, Set<Deferred<LivePeer>>>();
-  readonly #waits = new Map<Dial<LivePeer>, Timer>();
+  /** Of arrivals that wait for a dial of ours. */
+  readonly #waits = new Map<LivePeer, Timer>();
   #closing: NetworkError | undefined;
 
   constructor(options: LobbyOptions) {
@@ -83,17 +84,8 @@ export class Lobby {
     return this.#pairing.dialling(expected);
   }
 
-  /** The dial's connection is there: arrivals of the same node wait for it, for a while. */
-  connected(dial: Dial<LivePeer>): void {
-    dial.connected = true;
-    const outwaited = (): void => this.#pairing.outwaited(dial);
-    this.#waits.set(dial, this.#options.runtime.setTimer(outwaited, ARRIVALS_WAIT_MS));
-  }
-
   /** The dial is over, whatever came of it. */
   settled(dial: Dial<LivePeer>): void {
-    this.#waits.get(dial)?.cancel();
-    this.#waits.delete(dial);
     this.#pairing.settled(dial);
   }
 
@@ -112,7 +104,7 @@ export class Lobby {
       const outcome = await this.#decided(peer);
       if (outcome !== "declined") return outcome;
       // Nothing waits for this dial any more, and it may be an arrival that it waits for.
-      this.settled(dial);
+      this.#pairing.settled(dial);
       return await this.#admitted(peer.id, signal);
     } finally {
       signal.removeEventListener("abort", cancel);
@@ -211,12 +203,18 @@ export class Lobby {
       this.#say(peer, OPCODES.welcome, STANDING.none);
       this.#enter(peer);
     } else if (candidate.dial === undefined) {
-      this.#pairing.arrived(peer.id, peer);
+      this.#arrived(peer);
     } else if (peer.authenticated) {
       this.#pairing.shaken(candidate.dial, peer.id, peer);
     }
     peer.stream.start();
     return candidate.outcome.promise;
+  }
+
+  #arrived(peer: LivePeer): void {
+    if (!this.#pairing.arrived(peer.id, peer)) return;
+    const outwaited = (): void => this.#pairing.outwaited(peer.id, peer);
+    this.#waits.set(peer, this.#options.runtime.setTimer(outwaited, ARRIVALS_WAIT_MS));
   }
 
   #firstFrame(peer: LivePeer, frame: Frame): void {
@@ -307,7 +305,7 @@ export class Lobby {
       return;
     }
     this.#candidates.delete(peer);
-    candidate.timer.cancel();
+    this.#stopTimers(peer, candidate);
     candidate.ticket.settle();
     peer.stream.handler = peer;
     peer.since = runtime.wallClock();
@@ -320,12 +318,18 @@ export class Lobby {
     for (const waiter of this.#awaiting.get(peer.id.text) ?? []) waiter.resolve(peer);
   }
 
+  #stopTimers(peer: LivePeer, candidate: Candidate): void {
+    candidate.timer.cancel();
+    this.#waits.get(peer)?.cancel();
+    this.#waits.delete(peer);
+  }
+
   /** A candidate's stream ended before it was admitted. */
   #lost(peer: LivePeer, reason: NetworkError): void {
     const candidate = this.#candidates.get(peer);
     if (candidate === undefined) return;
     this.#candidates.delete(peer);
-    candidate.timer.cancel();
+    this.#stopTimers(peer, candidate);
     candidate.outcome.reject(reason);
     if (peer.authenticated) this.#pairing.gone(peer.id, peer);
     this.#inherit(peer);

@@ -34,8 +34,6 @@ export interface Dial<C> {
   readonly startedAt: number;
   /** The handshake has begun: it will be decided soon, so arrivals of the same node may wait for it. */
   connected: boolean;
-  /** It takes too long for arrivals to wait any more. */
-  slow: boolean;
   key: string | undefined;
   candidate: C | undefined;
 }
@@ -92,7 +90,6 @@ export class Pairing<C> {
     const dial: Dial<C> = {
       startedAt: ++this.#clock,
       connected: false,
-      slow: false,
       key: expected,
       candidate: undefined,
     };
@@ -109,13 +106,6 @@ export class Pairing<C> {
     this.#pair(id.text).dials.add(dial);
   }
 
-  /** Arrivals wait for this dial no longer: waiting only decides who wins, never whether all is well. */
-  outwaited(dial: Dial<C>): void {
-    dial.slow = true;
-    const pair = dial.key === undefined ? undefined : this.#pairs.get(dial.key);
-    if (pair !== undefined) this.#welcomeAll(pair);
-  }
-
   /** The dial is over, whatever came of it: arrivals need not wait for it any more. Idempotent. */
   settled(dial: Dial<C>): void {
     if (dial.key === undefined) return;
@@ -126,12 +116,19 @@ export class Pairing<C> {
     this.#sweep(pair);
   }
 
-  /** A listener's handshake proved `id`. */
-  arrived(id: PeerId, candidate: C): void {
+  /** A listener's handshake proved `id`. True when the arrival has to wait for a dial of ours. */
+  arrived(id: PeerId, candidate: C): boolean {
     const pair = this.#pair(id.text);
     if (compare(this.#own, id.bytes) < 0) pair.arrivals.add(candidate);
     else this.#welcome(pair, candidate);
     this.#welcomeAll(pair);
+    return pair.arrivals.has(candidate);
+  }
+
+  /** The arrival waits no longer: waiting only decides who wins, never whether all is well. */
+  outwaited(id: PeerId, candidate: C): void {
+    const pair = this.#pairs.get(id.text);
+    if (pair?.arrivals.delete(candidate) === true) this.#welcome(pair, candidate);
   }
 
   /** The listener of our dial is ready. */
@@ -242,6 +239,6 @@ export class Pairing<C> {
 }
 
 function mustWait<C>(pair: Pair<C>): boolean {
-  for (const dial of pair.dials) if (dial.connected && !dial.slow) return true;
+  for (const dial of pair.dials) if (dial.connected) return true;
   return false;
 }

@@ -18,6 +18,8 @@ export class End {
   readonly incoming: Event[] = [];
   /** Its handshake is done: the pairing machine knows it. */
   shaken = false;
+  /** It waits for a dial of its node's. */
+  waiting = false;
   /** It was in its node's table once. */
   entered = false;
   over = false;
@@ -188,14 +190,17 @@ export class World {
     if (line.connected && !listener.shaken && !listener.over) {
       moves.push(() => {
         listener.shaken = true;
-        listener.node.pairing.arrived(dialer.node.id, listener);
+        listener.waiting = listener.node.pairing.arrived(dialer.node.id, listener);
       });
     }
     if (!line.settled && (dialer.entered || dialer.over)) {
       moves.push(() => this.#settle(line));
     }
-    if (this.impatient && line.connected && !line.settled && !dial.slow) {
-      moves.push(() => dialer.node.pairing.outwaited(dial));
+    if (this.impatient && listener.waiting && !listener.over) {
+      moves.push(() => {
+        listener.waiting = false;
+        listener.node.pairing.outwaited(dialer.node.id, listener);
+      });
     }
     for (const end of [dialer, listener]) {
       // A candidate has a timer; a live stream whose other end died in silence has none.
