@@ -36,9 +36,9 @@ export class Dials {
     });
   }
 
-  /** Ends the dial of this address for everybody. */
-  cancel(address: string, reason: Error): void {
-    this.#underWay.get(address)?.cancel.abort(reason);
+  /** Ends the dial of this address for everybody, if there is one; only then the reason is made. */
+  cancel(address: string, reason: () => Error): void {
+    this.#underWay.get(address)?.cancel.abort(reason());
   }
 
   cancelAll(reason: Error): void {

@@ -5,7 +5,7 @@
  * handshake proved; a peer is in the table exactly while it has its one live stream.
  */
 
-import { type Address, parseAddress } from "./address.ts";
+import { type Address, parseAddress, shownAddress } from "./address.ts";
 import { fromBase64, toUtf8 } from "./bytes.ts";
 import type { Channel } from "./channel.ts";
 import { Connector } from "./connector.ts";
@@ -351,8 +351,9 @@ export class Network implements AsyncDisposable {
     for (const [wanted, ledTo] of this.#wanted) if (ledTo === id) addresses.add(wanted);
     for (const each of addresses) {
       this.#wanted.delete(each);
-      const details = { address: each };
-      this.#dials.cancel(each, networkError("STREAM_CLOSED", "deleted while dialling", details));
+      this.#dials.cancel(each, () =>
+        networkError("STREAM_CLOSED", "deleted while dialling", { address: shownAddress(each) }),
+      );
     }
   }
 

@@ -95,8 +95,8 @@ describe("dials", () => {
   it("are cancelled by address, or all", async () => {
     const { dials: made } = dials();
     const [here, there] = [made.join(HERE), made.join(THERE)];
-    made.cancel("memory:nowhere", new Error("none"));
-    made.cancel("memory:here", new Error("deleted"));
+    made.cancel("memory:nowhere", () => new Error("none"));
+    made.cancel("memory:here", () => new Error("deleted"));
     await expect(here).rejects.toThrow("deleted");
     made.cancelAll(new Error("closing"));
     await expect(there).rejects.toThrow("closing");
