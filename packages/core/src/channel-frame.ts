@@ -23,8 +23,8 @@ export const RESETS = {
 export const HEADER_BYTES = 5;
 /** Payload of one data frame as we send it; a larger one is accepted when credit covers it. */
 export const MAX_DATA_BYTES: number = 32 * 1024;
-export const MAX_NAME_BYTES = 256;
-export const MAX_REASON_BYTES = 256;
+const MAX_NAME_BYTES = 256;
+const MAX_REASON_BYTES = 256;
 export const MAX_U32 = 0xffff_ffff;
 
 type Kind = (typeof KINDS)[keyof typeof KINDS];

@@ -75,7 +75,7 @@ export interface ListenerAnswer {
   verify(proof: Uint8Array): ListenerVerdict;
 }
 
-export interface ListenerVerdict {
+interface ListenerVerdict {
   /** The 32-byte Ed25519 key the dialer proved. */
   readonly remoteKey: Uint8Array;
   /** Message 4, 80 bytes, and the end of the handshake. Not called for a peer that is refused. */
