@@ -149,6 +149,14 @@ function keyAgreement(secret?: Uint8Array): KeyAgreement {
 /** Short inputs are joined here for the one-shot hash, which makes no native object for the collector to find. */
 const joined = new Uint8Array(4_096);
 
+/** Views of it by length: a handshake hashes some forty times a few lengths. */
+const heads: Uint8Array[] = [];
+
+function head(length: number): Uint8Array {
+  heads[length] ??= joined.subarray(0, length);
+  return heads[length];
+}
+
 /** Copies the pieces to `at`; their end, or `undefined` when they do not fit. */
 function join(pieces: readonly Uint8Array[], at: number): number | undefined {
   let end = at;
@@ -173,7 +181,7 @@ function hash(name: HashName, ...pieces: readonly Uint8Array[]): Uint8Array {
   const end = join(pieces, 0);
   if (end !== undefined) {
     const bytes = new Uint8Array(HASH_BYTES[name]);
-    digest(name, joined.subarray(0, end), bytes, 0);
+    digest(name, head(end), bytes, 0);
     return bytes;
   }
   const long = createHash(HASHES[name]);
@@ -192,10 +200,10 @@ function hmac(name: HashName, key: Uint8Array, ...pieces: readonly Uint8Array[])
     return plain(long.digest());
   }
   pad(key, block, 0x36);
-  digest(name, joined.subarray(0, end), joined, block);
+  digest(name, head(end), joined, block);
   pad(key, block, 0x5c);
   const bytes = new Uint8Array(size);
-  digest(name, joined.subarray(0, block + size), bytes, 0);
+  digest(name, head(block + size), bytes, 0);
   return bytes;
 }
 
