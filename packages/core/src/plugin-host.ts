@@ -84,6 +84,8 @@ export class PluginHost {
   readonly #givenUp: Deferred<never> = deferred();
   readonly #context: NetworkContext;
   #calling = false;
+  /** Whose hook is being called: what it delivers is for the others. */
+  #current: Registered | undefined;
   /** What came up while hooks were being called. */
   readonly #next = new Fifo<() => void>();
 
@@ -178,7 +180,7 @@ export class PluginHost {
   }
 
   newMessage(peer: LivePeer, message: InboundMessage): void {
-    this.#offerAll(new ReceivedContext(this.#options.network, this, peer, message), peer, true);
+    this.#offerAll(new ReceivedContext(this.#options.network, this, peer, message), peer);
   }
 
   /** The first plugin that takes `message` on; a plugin that throws is passed over. */
@@ -197,7 +199,7 @@ export class PluginHost {
     return undefined;
   }
 
-  /** What one plugin received for the others: all see it but those that disseminate. */
+  /** What one plugin received for the others: all see it but those that disseminate, and the one whose hook delivers it. */
   deliver(message: Message, origin: PeerId, via: Peer): void {
     const inbound =
       message instanceof InboundMessage && message.sender.equals(origin)
@@ -211,7 +213,8 @@ export class PluginHost {
     const context = new ReceivedContext(this.#options.network, this, peer, inbound, (reply) =>
       this.#options.replyTo(origin, via, reply, inbound),
     );
-    this.#inTurn(() => this.#offerAll(context, peer, false));
+    const from = this.#current;
+    this.#inTurn(() => this.#offerAll(context, peer, { but: from }));
   }
 
   /** Now, or when the hooks being called now have returned. */
@@ -230,12 +233,17 @@ export class PluginHost {
     }
   }
 
-  #offerAll(context: MessageContext, peer: LivePeer, all: boolean): void {
+  #offerAll(
+    context: MessageContext,
+    peer: LivePeer,
+    delivered?: { but: Registered | undefined },
+  ): void {
     const nested = this.#calling;
     this.#calling = true;
     try {
       for (const entry of this.#plugins) {
-        if (all || entry.hooks.disseminate === undefined) this.#offer(entry, context, peer);
+        const spared = entry.hooks.disseminate !== undefined || entry === delivered?.but;
+        if (delivered === undefined || !spared) this.#call(entry, "newMessage", context, peer);
       }
     } finally {
       this.#calling = nested;
@@ -244,32 +252,23 @@ export class PluginHost {
     if (next !== undefined) this.#inTurn(next);
   }
 
-  #offer(entry: Registered, context: MessageContext, peer: LivePeer): void {
-    const hook = entry.hooks.newMessage;
-    if (hook === undefined || entry.status !== "active") return;
-    try {
-      const result = hook(context);
-      if (result === undefined || !isThenable(result)) entry.faultsInARow = 0;
-      else this.#track(entry, "newMessage", result, peer);
-    } catch (error) {
-      this.#fault(entry, "newMessage", error, peer);
-    }
-  }
-
-  #call(
+  #call<Name extends "newMessage" | "nodeAdded" | "nodeDeleted">(
     entry: Registered,
-    name: "nodeAdded" | "nodeDeleted",
-    context: PeerContext,
+    name: Name,
+    context: Name extends "newMessage" ? MessageContext : PeerContext,
     peer: LivePeer,
   ): void {
-    const hook = entry.hooks[name];
+    const hook = entry.hooks[name] as ((given: typeof context) => unknown) | undefined;
     if (hook === undefined || entry.status !== "active") return;
+    this.#current = entry;
     try {
       const result = hook(context);
-      if (isThenable(result)) this.#track(entry, name, result, peer);
+      if (result !== undefined && isThenable(result)) this.#track(entry, name, result, peer);
       else entry.faultsInARow = 0;
     } catch (error) {
       this.#fault(entry, name, error, peer);
+    } finally {
+      this.#current = undefined;
     }
   }
 
