@@ -29,6 +29,18 @@ describe("listen", () => {
     await one.network.add(more.split(";")[0] as string);
   });
 
+  it("takes its own key in the address, and no other's", async () => {
+    const network = new Network({ stacks: [[net(), noise()]] });
+    const stranger = new Network();
+    const own = await network.listen(`net:127.0.0.1:0~noise:${network.id.text}`);
+    expect(own).toMatch(/^net:127\.0\.0\.1:\d+~noise:/);
+    await expect(network.listen(`net:127.0.0.1:0~noise:${stranger.id.text}`)).rejects.toMatchObject(
+      { code: "ADDRESS_MALFORMED" },
+    );
+    await network.close();
+    await stranger.close();
+  });
+
   it("listens on all of several, or on none", async () => {
     await using cluster = new Cluster();
     const taken = await cluster.one();

@@ -107,6 +107,15 @@ export class Connector {
     const stack = this.stackFor(route);
     const [section] = route.sections;
     if (section === undefined) throw new TypeError("route has no sections");
+    const named = this.keyOf(route);
+    if (named !== undefined && named !== this.#options.identity.id.text) {
+      const shown = shownRoute(route);
+      throw networkError(
+        "ADDRESS_MALFORMED",
+        `${shown} names another node's key; leave the key out, or listen with that identity`,
+        { address: shown },
+      );
+    }
     let permitted = false;
     const listening = stack.listen(section, (connection) => {
       if (permitted) this.#accept(stack, connection);

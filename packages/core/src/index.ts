@@ -54,4 +54,4 @@ export { type Link, Stack, type StackOptions, type StackParts } from "./stack.ts
 export type { Counters, NetworkState, PeerState } from "./state.ts";
 export type { HandshakeOptions, Session, Transform } from "./transform.ts";
 export type { Transport } from "./transport.ts";
-export { toWebStreams } from "./web-streams.ts";
+export { toWebStreams, type WebStreams } from "./web-streams.ts";
