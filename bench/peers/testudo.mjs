@@ -108,7 +108,8 @@ export async function createPublisher({ addresses }) {
     broadcast(body) {
       const delivery = node.broadcast(Bench.of(body));
       if (delivery.queued !== addresses.length) throw new Error("a peer refused a broadcast");
-      return pacer.sent(body.length * addresses.length, () => delivery.report());
+      // Per link, as a single sender paces itself.
+      return pacer.sent(body.length, () => delivery.report());
     },
     drain: () => pacer.drain(),
     close: () => node.close(),
