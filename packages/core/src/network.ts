@@ -80,7 +80,6 @@ export class Network implements AsyncDisposable {
   #mute = false;
 
   constructor(options: NetworkOptions = {}) {
-    this.identity = options.identity ?? Identity.generate();
     this.networkId = networkIdOf(options.networkId ?? "testudo");
     this.limits = withDefaults(options.limits);
     this.logger = options.logger === undefined ? silent : harmless(options.logger);
@@ -88,6 +87,8 @@ export class Network implements AsyncDisposable {
     this.runtime = sheltered(runtime, (error) =>
       this.logger.error({ error }, "a timer's callback failed"),
     );
+    this.identity =
+      options.identity ?? Identity.generate((length) => this.runtime.randomBytes(length));
     this.#plugins = new PluginHost({
       network: this,
       networkId: this.networkId,

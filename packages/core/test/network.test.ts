@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { sortedIdentities } from "../../../test/support/identities.ts";
 import { Nodes } from "../../../test/support/nodes.ts";
+import { VirtualRuntime } from "../../../test/support/virtual-runtime.ts";
 import { toHex, toUtf8 } from "../src/bytes.ts";
 import { provider } from "../src/crypto/index.ts";
 import { Identity } from "../src/identity.ts";
@@ -32,6 +33,12 @@ describe("a new network", () => {
     expect(network.limits).toEqual({ ...defaultLimits, maxPeers: 7 });
     expect([network.peers.size, network.addresses, network.wanted.size]).toEqual([0, [], 0]);
     expect(new Network().id.equals(new Network().id)).toBe(false);
+  });
+
+  it("draws its own identity from its runtime, so that a seed repeats it", () => {
+    const idOf = (seed: number) => new Network({ runtime: new VirtualRuntime(seed) }).id.text;
+    expect(idOf(7)).toBe(idOf(7));
+    expect(idOf(7)).not.toBe(idOf(8));
   });
 
   it("belongs to a network that 32 bytes name, or a text's hash", () => {
