@@ -8,6 +8,7 @@
 import { sleep } from "../lib/measure.mjs";
 
 const WARM = 100;
+const BURST_MS = 300;
 const SETTLE_MS = 6_500;
 
 export const title = "Memory per idle connection (listener)";
@@ -16,6 +17,7 @@ export const gc = true;
 export const rounds = 2;
 export const metrics = [
   { key: "rssKb", title: "resident", unit: "kB" },
+  { key: "burstKb", title: "right after a burst", unit: "kB" },
   { key: "heapKb", title: "heap + external", unit: "kB" },
   { key: "baseMib", title: "with the first 100", unit: "MiB" },
 ];
@@ -29,6 +31,7 @@ export async function dial({ adapter, quick, environment, remote }) {
   /** Holds every link, or the garbage collector may close what nobody refers to. @type {unknown[]} */
   const held = [];
   let dialer = await adapter.createDialer({ environment });
+  /** The listener's memory with so many links, right after they were made and when it has been idle. */
   const open = async (/** @type {number} */ until) => {
     while (held.length < until) {
       if (held.length > 0 && held.length % perDialer === 0) {
@@ -37,14 +40,17 @@ export async function dial({ adapter, quick, environment, remote }) {
       held.push(await dialer.connect(address));
     }
     await remote.call("connections", until);
+    await sleep(BURST_MS);
+    const burst = await remote.call("memory");
     await sleep(SETTLE_MS);
-    return remote.call("memory");
+    return { burst, idle: await remote.call("memory") };
   };
   const before = await open(WARM);
   const after = await open(WARM + connections);
   return {
-    rssKb: (after.rss - before.rss) / connections / 1e3,
-    heapKb: (after.heap - before.heap) / connections / 1e3,
-    baseMib: before.rss / 1024 ** 2,
+    rssKb: (after.idle.rss - before.idle.rss) / connections / 1e3,
+    burstKb: (after.burst.rss - before.burst.rss) / connections / 1e3,
+    heapKb: (after.idle.heap - before.idle.heap) / connections / 1e3,
+    baseMib: before.idle.rss / 1024 ** 2,
   };
 }
