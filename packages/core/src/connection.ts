@@ -36,11 +36,15 @@ export interface Connection extends BytePipe {
   readonly remote: Section;
   /** Whether the other end is on this machine, so that per-host bounds do not apply. */
   readonly local: boolean;
+  /** What a `wrap` has to say of this connection; carried through every transform. */
+  readonly meta?: unknown;
 }
 
 export interface Listener {
   /** What others dial: the real host and port. */
   readonly section: Section;
+  /** Where it is bound: the host that was asked for, `0.0.0.0` as it is, with the real port. Absent: `section`. */
+  readonly bound?: Section;
   /** Whether only this machine can reach it. */
   readonly local: boolean;
   /** Stops accepting. Connections already accepted live on. Idempotent. */

@@ -13,12 +13,15 @@ export class NetworkError extends Error {
   readonly address?: string;
   /** The text form of the peer id the error is about. */
   readonly peer?: string;
+  /** What was tried, in order of beginning, when the work was to reach one of several addresses. */
+  readonly attempts?: readonly Attempt[];
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
     if (details.address !== undefined) this.address = details.address;
     if (details.peer !== undefined) this.peer = details.peer;
+    if (details.attempts !== undefined) this.attempts = details.attempts;
   }
 }
 
@@ -51,6 +54,22 @@ export interface ErrorDetails {
   cause?: unknown;
   address?: string;
   peer?: string;
+  attempts?: readonly Attempt[];
+}
+
+/** How far an attempt got: reading the address, looking the host up, connecting, shaking hands; or opening a listener. */
+export type Stage = "parse" | "resolve" | "connect" | "handshake" | "listen";
+
+/** One of the ways that were tried, and why it did not work. */
+export interface Attempt {
+  /** Without what is secret in it. */
+  readonly address: string;
+  readonly stage: Stage;
+  /** When it began, in milliseconds after the first. */
+  readonly afterMs: number;
+  /** How long it took to fail, in milliseconds. */
+  readonly tookMs: number;
+  readonly cause: NetworkError;
 }
 
 /** The closed set. docs/protocol.md says which of them travel in a goodbye. */
@@ -168,5 +187,11 @@ export function asNetworkError(
 export function aboutAddress(error: NetworkError, address: string): NetworkError {
   if (error.address === address) return error;
   const peer = error.peer === undefined ? {} : { peer: error.peer };
-  return networkError(error.code, error.message, { ...peer, address, cause: error.cause ?? error });
+  const attempts = error.attempts === undefined ? {} : { attempts: error.attempts };
+  return networkError(error.code, error.message, {
+    ...peer,
+    ...attempts,
+    address,
+    cause: error.cause ?? error,
+  });
 }

@@ -48,10 +48,13 @@ export type {
 } from "./plugin.ts";
 export type { PluginState, PluginStatus } from "./plugin-host.ts";
 export { type Deferred, deferred, Fifo, Inbox, type InboxSource } from "./queue.ts";
+// Ways to a node
+export { ATTEMPT_DELAY_MS, OUTRUN, type RaceOptions, race } from "./race.ts";
 export * from "./runtime.ts";
+export { readScopes, SCOPES, type Scope } from "./scope.ts";
 export { SealedConnection } from "./session.ts";
 export { type Link, Stack, type StackOptions, type StackParts } from "./stack.ts";
 export type { Counters, NetworkState, PeerState } from "./state.ts";
 export type { HandshakeOptions, Session, Transform } from "./transform.ts";
-export type { Transport } from "./transport.ts";
+export type { DialOptions, Transport } from "./transport.ts";
 export { toWebStreams, type WebStreams } from "./web-streams.ts";

@@ -23,6 +23,10 @@ export interface Transform {
   readonly name: string;
   /** Whether a session's `remoteKey` is proved. Only `noauth` and pure encodings do not. */
   readonly authenticates: boolean;
+  /** Whose key it proves, in place of the node's own: `shs({ keys })`. */
+  readonly identity?: Identity;
+  /** Throws `AddressError` for a section that can never be used by that side: a key that cannot be read, say. */
+  check?(section: Section, side: Side): void;
   /** The section others need to dial us through this transform: `noise:KEY`, `noauth`. */
   section(identity: Identity): Section;
   /**
