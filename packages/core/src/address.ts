@@ -27,6 +27,7 @@ export interface Route {
 export interface Address {
   /** At least one, in order of preference. */
   readonly routes: readonly Route[];
+  /** The routes joined by `;`: as it was given, but for blank alternatives. */
   readonly text: string;
 }
 
@@ -44,8 +45,11 @@ export function parseAddress(text: string): Address {
     throw malformed(`${text.slice(0, 40)}…`, `longer than ${MAX_ADDRESS_LENGTH} characters`);
   }
   if (text.search(CONTROL) >= 0) throw malformed(text, "control characters are not allowed");
-  const routes = split(text, ";").map((part) => parseRoute(part, text));
-  return Object.freeze({ routes: Object.freeze(routes), text });
+  // Blank alternatives are what lists that were glued together leave behind.
+  const parts = split(text, ";").filter((part) => part !== "");
+  if (parts.length === 0) throw malformed(text, "it names no way to a node");
+  const routes = parts.map((part) => parseRoute(part, text));
+  return Object.freeze({ routes: Object.freeze(routes), text: formatAddress(routes) });
 }
 
 export function formatAddress(routes: readonly Route[]): string {

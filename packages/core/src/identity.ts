@@ -5,7 +5,7 @@
  * only through `secret()`, for the file that keeps it.
  */
 
-import { concat, equal, fromBase64, toBase64 } from "./bytes.ts";
+import { concat, equal, fromBase64, toBase64, toUtf8 } from "./bytes.ts";
 import { provider, type Signer } from "./crypto/index.ts";
 
 const KEY_BYTES = 32;
@@ -121,4 +121,13 @@ export function verify(
 ): boolean {
   if (key instanceof PeerId) return key.proved && provider.verify(key.bytes, message, signature);
   return provider.verify(key, message, signature);
+}
+
+/** The 32 bytes of a network id: as they are, or the SHA-256 of a text. Throws `TypeError` for anything else. */
+export function networkIdOf(given: Uint8Array | string): Uint8Array {
+  if (typeof given === "string") return provider.hash("SHA256", toUtf8(given));
+  if (!(given instanceof Uint8Array) || given.length !== 32) {
+    throw new TypeError("networkId must be 32 bytes or a text");
+  }
+  return new Uint8Array(given);
 }

@@ -12,6 +12,8 @@ export type { Channel } from "./channel.ts";
 export * from "./connection.ts";
 export { Deadlines } from "./deadlines.ts";
 export type { Delivery, DeliveryReport } from "./delivery.ts";
+// Ways to a node
+export type { Choice } from "./dialer.ts";
 // Errors, limits, logging, time
 export * from "./errors.ts";
 export type { PeerName } from "./fan-out.ts";
@@ -33,6 +35,15 @@ export {
   type SignedMessage,
   text,
 } from "./message.ts";
+export { MultiStream } from "./multi-stream.ts";
+export {
+  type ClientOptions,
+  MultiServer,
+  type MultiServerOptions,
+  type ParsedRoute,
+  type ServerOptions,
+  type Serving,
+} from "./multiserver.ts";
 // The network
 export { type ChannelHandler, Network, type NetworkOptions } from "./network.ts";
 export { APPLICATION_START, isCoreOpcode, MAX_OPCODE, OPCODE_BLOCKS, OPCODES } from "./opcode.ts";
@@ -48,12 +59,18 @@ export type {
 } from "./plugin.ts";
 export type { PluginState, PluginStatus } from "./plugin-host.ts";
 export { type Deferred, deferred, Fifo, Inbox, type InboxSource } from "./queue.ts";
-// Ways to a node
 export { ATTEMPT_DELAY_MS, OUTRUN, type RaceOptions, race } from "./race.ts";
 export * from "./runtime.ts";
 export { readScopes, SCOPES, type Scope } from "./scope.ts";
 export { SealedConnection } from "./session.ts";
-export { type Link, Stack, type StackOptions, type StackParts } from "./stack.ts";
+export {
+  type Link,
+  Stack,
+  type StackDialOptions,
+  type StackOptions,
+  type StackParts,
+  type Wrap,
+} from "./stack.ts";
 export type { Counters, NetworkState, PeerState } from "./state.ts";
 export type { HandshakeOptions, Session, Transform } from "./transform.ts";
 export type { DialOptions, Transport } from "./transport.ts";

@@ -6,29 +6,30 @@
  */
 
 import { type Address, parseAddress, shownAddress } from "./address.ts";
-import { fromBase64, toUtf8 } from "./bytes.ts";
+import { fromBase64 } from "./bytes.ts";
 import type { Channel } from "./channel.ts";
 import { Connector } from "./connector.ts";
-import { provider } from "./crypto/index.ts";
 import type { Delivery } from "./delivery.ts";
+import type { Choice } from "./dialer.ts";
 import { Dials } from "./dials.ts";
 import { type NetworkError, networkError } from "./errors.ts";
 import { FanOut, idOf, type PeerName } from "./fan-out.ts";
-import { Identity, PeerId } from "./identity.ts";
+import { Identity, networkIdOf, PeerId } from "./identity.ts";
 import { type Limits, withDefaults } from "./limits.ts";
 import type { Authorize } from "./lobby.ts";
 import { harmless, type Logger, silent } from "./logger.ts";
 import { type Message, type SignedMessage, signedBytes } from "./message.ts";
+import { MultiServer } from "./multiserver.ts";
 import { checkMessage, LivePeer, type Peer } from "./peer.ts";
 import type { AnyPlugin } from "./plugin.ts";
 import { sheltered } from "./plugin-context.ts";
 import { PluginHost } from "./plugin-host.ts";
 import { RouteTable } from "./route-table.ts";
 import { type Runtime, systemRuntime } from "./runtime.ts";
-import { Stack, type StackParts } from "./stack.ts";
+import type { StackParts } from "./stack.ts";
 import { type Counters, type NetworkState, snapshot } from "./state.ts";
 
-export interface NetworkOptions {
+export interface NetworkOptions extends Choice {
   /** Default: a fresh one. */
   identity?: Identity;
   /** `[[net(), noise()]]`: what this node can dial and listen on. Default: none. */
@@ -101,15 +102,26 @@ export class Network implements AsyncDisposable {
         return peer === undefined ? via.send(message) : peer.reply(message, to);
       },
     });
-    this.#connector = new Connector({
+    const multi = new MultiServer(options.stacks ?? [], {
       identity: this.identity,
       networkId: this.networkId,
-      stacks: (options.stacks ?? []).map((parts) => new Stack(parts)),
+      limits: this.limits,
+      runtime,
+      allowPublicNoauth: options.allowPublicNoauth ?? false,
+      prefer: options.prefer,
+      allow: options.allow,
+    });
+    if (multi.identities.some((own) => own.id.text !== this.id.text)) {
+      throw new TypeError("a transform's own identity must be the network's; leave it out there");
+    }
+    this.#connector = new Connector({
+      multi,
+      identity: this.identity,
+      networkId: this.networkId,
       limits: this.limits,
       runtime,
       logger: this.logger,
       authorize: options.authorize,
-      allowPublicNoauth: options.allowPublicNoauth ?? false,
       table: this.#table,
       owner: {
         networkId: this.networkId,
@@ -179,18 +191,19 @@ export class Network implements AsyncDisposable {
    * with the address others can use. Rejects `AddressError` or `DialError` `LISTEN_FAILED`.
    */
   async listen(address: string): Promise<string> {
-    const { routes } = parseAddress(address);
+    const parsed = parseAddress(address);
     this.#checkOpen();
     await this.#plugins.started();
-    const listening: string[] = [];
-    try {
-      for (const route of routes) listening.push(await this.#connector.listen(route));
-    } catch (error) {
-      // All or none: nobody was told of the ones that did open.
-      await Promise.all(listening.map((opened) => this.#connector.unlisten(opened)));
-      throw error;
+    return this.#connector.listen(parsed);
+  }
+
+  /** Stops listening on what `listen` resolved with, or on one of its alternatives; peers live on. Rejects `TypeError` when nothing listens there. */
+  async unlisten(address: string): Promise<void> {
+    if (!(await this.#connector.unlisten(address))) {
+      throw new TypeError(
+        `nothing listens on ${shownAddress(address)}; network.addresses has what does`,
+      );
     }
-    return listening.join(";");
   }
 
   /**
@@ -363,12 +376,4 @@ export class Network implements AsyncDisposable {
     this.#checkOpen();
     return this.#dials.join(address, signal);
   }
-}
-
-function networkIdOf(given: Uint8Array | string): Uint8Array {
-  if (typeof given === "string") return provider.hash("SHA256", toUtf8(given));
-  if (!(given instanceof Uint8Array) || given.length !== 32) {
-    throw new TypeError("networkId must be 32 bytes or a text");
-  }
-  return new Uint8Array(given);
 }

@@ -12,11 +12,13 @@ import {
   aboutAddress,
   asError,
   asNetworkError,
-  type NetworkError,
+  NetworkError,
   networkError,
+  type Stage,
 } from "./errors.ts";
 import type { Identity } from "./identity.ts";
 import { Deadline, type Runtime } from "./runtime.ts";
+import type { Scope } from "./scope.ts";
 import { composeSessions, SealedConnection } from "./session.ts";
 import type { Session, Transform } from "./transform.ts";
 import type { Transport } from "./transport.ts";
@@ -45,6 +47,16 @@ export interface StackOptions {
   readonly runtime: Runtime;
   readonly dialTimeoutMs: number;
   readonly handshakeTimeoutMs: number;
+  /** Given every connection before the transforms see it; what it returns goes on in its place. A throw refuses it. */
+  readonly wrap?: Wrap;
+}
+
+export type Wrap = (connection: Connection, side: Side) => Connection;
+
+/** A dial's own: what ends it, and who is told how far it got. */
+export interface StackDialOptions extends StackOptions {
+  readonly signal?: AbortSignal;
+  readonly stage?: (stage: Stage) => void;
 }
 
 const NO_TRANSFORM: Session = {
@@ -86,7 +98,31 @@ export class Stack {
 
   /** Whether the route names exactly this transport and these transforms. */
   speaks(route: Route): boolean {
-    return route.sections.map((section) => section.name).join("~") === this.name;
+    const [first, ...rest] = route.sections.map((section) => section.name);
+    const { name, names = [name] } = this.transport;
+    return first !== undefined && names.includes(first) && rest.join("~") === this.chain;
+  }
+
+  /** Throws `AddressError` when the route can never be used by that side. */
+  check(route: Route, side: Side): void {
+    const [section, ...sections] = route.sections;
+    if (section === undefined) throw new TypeError("route has no sections");
+    try {
+      this.transport.check?.(section, side);
+      for (const [index, transform] of this.transforms.entries()) {
+        const own = sections[index];
+        if (own !== undefined) transform.check?.(own, side);
+      }
+      this.expectedKey(route);
+    } catch (error) {
+      throw error instanceof NetworkError ? aboutAddress(error, shownRoute(route)) : error;
+    }
+  }
+
+  /** Whose key a link of this stack proves: the outermost transform's own identity, or the given one. */
+  identity(given: Identity): Identity {
+    const own = this.transforms.findLast((transform) => transform.identity !== undefined);
+    return own?.identity ?? given;
   }
 
   /** The key the route promises, if it names one. Throws `AddressError` when a key cannot be read. */
@@ -101,16 +137,13 @@ export class Stack {
 
   /**
    * Connects and shakes hands. Rejects with the error of the stage that failed, carrying the route's
-   * text as `address`, or with the signal's reason; nothing is left open then. `connected` is told when
-   * the transport is there and the handshake begins.
+   * text as `address`, or with the signal's reason; nothing is left open then.
    */
-  async dial(
-    route: Route,
-    options: StackOptions & { signal?: AbortSignal; connected?: () => void },
-  ): Promise<Link> {
+  async dial(route: Route, options: StackDialOptions): Promise<Link> {
     const [section] = route.sections;
     if (section === undefined) throw new TypeError("route has no sections");
-    this.expectedKey(route);
+    this.check(route, "dialer");
+    options.stage?.("connect");
     const address = shownRoute(route);
     const limit = new Deadline(
       options.runtime,
@@ -128,7 +161,10 @@ export class Stack {
     let connection: Connection;
     try {
       limit.signal.throwIfAborted();
-      connection = await this.transport.dial(section, { signal: limit.signal });
+      connection = await this.transport.dial(section, {
+        signal: limit.signal,
+        ...(options.stage === undefined ? {} : { stage: options.stage }),
+      });
     } catch (error) {
       if (limit.over) throw limit.reason;
       const why = `cannot connect to ${section.text}`;
@@ -136,7 +172,7 @@ export class Stack {
     } finally {
       limit.clear();
     }
-    options.connected?.();
+    options.stage?.("handshake");
     return this.#shake(connection, "dialer", options, route, options.signal);
   }
 
@@ -174,8 +210,17 @@ export class Stack {
     return this.#routeTo(listener.section, identity).text;
   }
 
+  /** What others within `scope` dial to reach a listener bound at `bound`; nothing when it does not serve that scope. */
+  advertised(bound: Section, scope: Scope, identity: Identity): string[] {
+    const sections = this.transport.advertised?.(bound, scope) ?? [bound];
+    return sections.map((section) => this.#routeTo(section, identity).text);
+  }
+
   #routeTo(section: Section, identity: Identity): Route {
-    return makeRoute([section, ...this.transforms.map((transform) => transform.section(identity))]);
+    const sections = this.transforms.map((transform) =>
+      transform.section(transform.identity ?? identity),
+    );
+    return makeRoute([section, ...sections]);
   }
 
   /** A listener knows where a connection came from, not where its node listens: the text is for people. */
@@ -186,13 +231,13 @@ export class Stack {
   }
 
   async #shake(
-    connection: Connection,
+    raw: Connection,
     side: Side,
     options: StackOptions,
     route: Route | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Link> {
-    const address = route === undefined ? connection.remote.text : shownRoute(route);
+    const address = route === undefined ? raw.remote.text : shownRoute(route);
     const connectedAt = options.runtime.now();
     const limit = new Deadline(
       options.runtime,
@@ -204,9 +249,10 @@ export class Stack {
           { address },
         ),
       signal,
-      (reason) => connection.abort(asError(reason)),
+      (reason) => raw.abort(asError(reason)),
     );
     try {
+      const connection = options.wrap === undefined ? raw : options.wrap(raw, side);
       let session: Session = NO_TRANSFORM;
       const opened: Uint8Array[] = [];
       let pipe: Connection | SealedConnection = connection;
@@ -215,7 +261,7 @@ export class Stack {
         const section = route?.sections[index + 1];
         const next = await transform.handshake(wire, {
           side,
-          identity: options.identity,
+          identity: transform.identity ?? options.identity,
           chain: this.chain,
           networkId: options.networkId,
           get signal() {
@@ -256,7 +302,7 @@ export class Stack {
       const reason: unknown = limit.over
         ? limit.reason
         : aboutAddress(asNetworkError(error, "HANDSHAKE_FAILED", why), address);
-      connection.abort(asError(reason));
+      raw.abort(asError(reason));
       throw reason;
     } finally {
       limit.clear();

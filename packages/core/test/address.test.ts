@@ -81,13 +81,21 @@ describe("parseAddress", () => {
     expect(Object.isFrozen(section("net", "a").args)).toBe(true);
   });
 
+  it("skips blank alternatives, and formats without them", () => {
+    for (const text of [";net:a;;ws:b;", "net:a;ws:b", "net:a;;;;ws:b"]) {
+      const address = parseAddress(text);
+      expect(address.routes.map((route) => route.text)).toEqual(["net:a", "ws:b"]);
+      expect(address.text).toBe("net:a;ws:b");
+    }
+    expect(parseAddress("net:a!;;").text).toBe("net:a!;");
+  });
+
   it.each([
-    ["", /empty address.*section is empty/],
-    [";", /section is empty/],
-    ["net:a;", /section is empty/],
+    ["", /empty address.*names no way/],
+    [";", /names no way/],
+    [";;;", /names no way/],
     ["net:a~", /section is empty/],
     ["~net:a", /section is empty/],
-    ["net:a;;ws:b", /section is empty/],
     ["Net:a:1", /"Net" is not a section name/],
     ["n:a", /"n" is not a section name/],
     ["1net:a", /section name/],
@@ -182,7 +190,10 @@ describe("parse and format", () => {
         const parsed = parseAddress(text);
         expect(parsed.routes).toEqual(built);
         expect(parsed.text).toBe(text);
-        expect(formatAddress(parsed.routes)).toBe(text);
+        expect(formatAddress(parsed.routes)).toBe(parsed.text);
+        expect(parseAddress(parsed.text)).toEqual(parsed);
+        // Nothing but blank alternatives is dropped.
+        expect(parsed.text.replaceAll(";", "")).toBe(text.replaceAll(";", ""));
       }),
       { numRuns: 500 },
     );
@@ -211,7 +222,10 @@ describe("parse and format", () => {
           return;
         }
         read++;
-        expect(formatAddress(parsed.routes)).toBe(text);
+        expect(formatAddress(parsed.routes)).toBe(parsed.text);
+        expect(parseAddress(parsed.text)).toEqual(parsed);
+        // Nothing but blank alternatives is dropped.
+        expect(parsed.text.replaceAll(";", "")).toBe(text.replaceAll(";", ""));
         const rebuilt = parsed.routes.map((route) =>
           makeRoute(route.sections.map(({ name, args }) => section(name, ...args))),
         );

@@ -128,20 +128,18 @@ describe("dialling", () => {
     await runtime.advance(50);
     const stack = new Stack([giving(connection), toy({ key: KEY, auth: "a friend" })]);
     const [sealed = new Uint8Array(0), body = sealed] = toySession().seal([Uint8Array.of(9)]);
-    let connected = 0;
+    const stages: string[] = [];
     connection.receive(concat(GREETING, sealed, body));
     const link = await stack.dial(route(`manual:a:1~toy:${KEY_TEXT}:secret`), {
       ...options(runtime),
-      connected: () => {
-        connected++;
-      },
+      stage: (stage) => stages.push(stage),
     });
     expect(link).toMatchObject({ side: "dialer", connectedAt: 50, connection });
     expect(link.opened).toEqual([Uint8Array.of(9)]);
     expect([link.session.remoteKey, link.session.auth]).toEqual([KEY, "a friend"]);
     // What a transform was given besides the key may be secret.
     expect(link.address).toBe(`manual:a:1~toy:${KEY_TEXT}`);
-    expect([connected, runtime.pending]).toEqual([1, 0]);
+    expect([stages, runtime.pending]).toEqual([["connect", "handshake"], 0]);
   });
 
   it("without transforms proves and changes nothing, and keeps no reference", async () => {

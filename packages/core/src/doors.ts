@@ -1,0 +1,200 @@
+/**
+ * Doors: from a listener to links. Counts places before handshakes, shakes hands, hands the link over.
+ *
+ * What a link becomes is its taker's business. One arrival that fails disturbs no other and no listener.
+ */
+
+import { type Route, shownRoute } from "./address.ts";
+import type { Admission, Ticket } from "./admission.ts";
+import { equal } from "./bytes.ts";
+import type { Connection, Listener } from "./connection.ts";
+import {
+  type Attempt,
+  aboutAddress,
+  asError,
+  asNetworkError,
+  type NetworkError,
+  networkError,
+} from "./errors.ts";
+import { SCOPES } from "./scope.ts";
+import type { Link, Stack, StackOptions } from "./stack.ts";
+
+/** Takes a link whose handshake is done; from now on its ticket is the taker's to give back. */
+export type Taker = (link: Link, ticket: Ticket, stack: Stack) => void | Promise<void>;
+
+export interface DoorsOptions {
+  readonly stackOptions: StackOptions;
+  readonly admission: Admission;
+  /** Lets listeners without a proof be reached by others than this machine. */
+  readonly allowPublicNoauth: boolean;
+  /** An arrival that came to nothing, and why. Must not throw. */
+  readonly refused: (connection: Connection, error: NetworkError) => void;
+}
+
+/** One open listener. */
+export interface Door {
+  /** What others dial. */
+  readonly address: string;
+  readonly stack: Stack;
+  readonly listener: Listener;
+}
+
+export class Doors {
+  readonly #options: DoorsOptions;
+  readonly #doors = new Set<Door>();
+  readonly #arriving = new Set<Promise<void>>();
+  /** Accepted and still shaking hands: cut when the doors close. */
+  readonly #shaking = new Set<Connection>();
+  #closing: NetworkError | undefined;
+
+  constructor(options: DoorsOptions) {
+    this.#options = options;
+  }
+
+  /** The open ones, in order of opening. */
+  get open(): readonly Door[] {
+    return [...this.#doors];
+  }
+
+  /** Listens on one route of a stack. Rejects `LISTEN_FAILED`, or `AddressError` for another node's key. */
+  async listen(stack: Stack, route: Route, taker: Taker): Promise<Door> {
+    const [section] = route.sections;
+    if (section === undefined) throw new TypeError("route has no sections");
+    const shown = shownRoute(route);
+    stack.check(route, "listener");
+    const { stackOptions } = this.#options;
+    const named = stack.expectedKey(route);
+    if (named !== undefined && !equal(named, stack.identity(stackOptions.identity).publicKey)) {
+      throw networkError(
+        "ADDRESS_MALFORMED",
+        `${shown} names another node's key; leave the key out, or listen with that identity`,
+        { address: shown },
+      );
+    }
+    let permitted = false;
+    const listening = stack.listen(section, (connection) => {
+      if (permitted) this.#accept(stack, connection, taker);
+      else connection.abort(networkError("LISTEN_FAILED", "not listening yet"));
+    });
+    const listener = await listening.catch((error: unknown) => {
+      throw aboutAddress(
+        asNetworkError(error, "LISTEN_FAILED", `cannot listen on ${section.text}`),
+        shown,
+      );
+    });
+    const refusal = this.#refusal(stack, listener, shown);
+    if (refusal !== undefined) {
+      await listener.close();
+      throw refusal;
+    }
+    permitted = true;
+    const door: Door = { address: this.#addressOf(stack, listener), stack, listener };
+    this.#doors.add(door);
+    return door;
+  }
+
+  /**
+   * Listens on all, or on none: rejects with one error that has each failure in `attempts` and the code
+   * of the first.
+   */
+  async listenAll(
+    places: readonly { readonly stack: Stack; readonly route: Route }[],
+    taker: Taker,
+  ): Promise<Door[]> {
+    const { runtime } = this.#options.stackOptions;
+    const began = runtime.now();
+    const opened: Door[] = [];
+    const attempts: Attempt[] = [];
+    const open = async (stack: Stack, route: Route): Promise<void> => {
+      try {
+        opened.push(await this.listen(stack, route, taker));
+      } catch (error) {
+        const address = shownRoute(route);
+        const cause = asNetworkError(error, "LISTEN_FAILED", `cannot listen on ${address}`);
+        const tookMs = Math.round(runtime.now() - began);
+        attempts.push({ address, stage: "listen", afterMs: 0, tookMs, cause });
+      }
+    };
+    await Promise.all(places.map(({ stack, route }) => open(stack, route)));
+    const [first] = attempts;
+    if (first === undefined) return opened;
+    await Promise.all(opened.map((door) => this.close(door)));
+    const each = attempts.map(({ cause }) => cause.message).join(". ");
+    throw networkError(
+      first.cause.code,
+      places.length === 1
+        ? first.cause.message
+        : `${attempts.length} of ${places.length} listeners failed, so none is open. ${each}`,
+      { address: first.address, attempts, cause: first.cause.cause ?? first.cause },
+    );
+  }
+
+  /** Stops listening; what was taken lives on. Idempotent. */
+  async close(door: Door): Promise<void> {
+    this.#doors.delete(door);
+    await door.listener.close();
+  }
+
+  /** Cuts the handshakes under way; nothing is accepted from now on. */
+  cut(reason: NetworkError): void {
+    this.#closing = reason;
+    for (const connection of this.#shaking) connection.abort(reason);
+  }
+
+  /** Closes every listener and waits for the arrivals that were cut. */
+  async closeAll(): Promise<void> {
+    await Promise.all(this.open.map((door) => this.close(door)));
+    await Promise.all(this.#arriving);
+  }
+
+  /** What to tell others: the addresses of the widest scope that the listener serves. */
+  #addressOf(stack: Stack, listener: Listener): string {
+    const { identity } = this.#options.stackOptions;
+    if (listener.bound === undefined) return stack.addressOf(listener, identity);
+    for (const scope of SCOPES.toReversed()) {
+      const addresses = stack.advertised(listener.bound, scope, identity);
+      if (addresses.length > 0) return addresses.join(";");
+    }
+    return stack.addressOf(listener, identity);
+  }
+
+  #refusal(stack: Stack, listener: Listener, shown: string): Error | undefined {
+    if (this.#closing !== undefined) return this.#closing;
+    const strangers = this.#options.allowPublicNoauth ? undefined : stack.strangersAt(listener);
+    return strangers === undefined ? undefined : aboutAddress(strangers, shown);
+  }
+
+  #accept(stack: Stack, connection: Connection, taker: Taker): void {
+    let ticket: Ticket;
+    try {
+      if (this.#closing !== undefined) throw this.#closing;
+      ticket = this.#options.admission.arrive(connection, (reason) => connection.abort(reason));
+    } catch (error) {
+      connection.abort(asError(error));
+      this.#refused(connection, error);
+      return;
+    }
+    const arriving = this.#arrive(stack, connection, ticket, taker).catch((error: unknown) => {
+      ticket.leave();
+      this.#refused(connection, error);
+    });
+    this.#arriving.add(arriving);
+    void arriving.then(() => this.#arriving.delete(arriving));
+  }
+
+  async #arrive(stack: Stack, connection: Connection, ticket: Ticket, taker: Taker): Promise<void> {
+    this.#shaking.add(connection);
+    let link: Link;
+    try {
+      link = await stack.accept(connection, this.#options.stackOptions);
+    } finally {
+      this.#shaking.delete(connection);
+    }
+    await taker(link, ticket, stack);
+  }
+
+  #refused(connection: Connection, error: unknown): void {
+    const why = "an arrival was not admitted";
+    this.#options.refused(connection, asNetworkError(error, "HANDSHAKE_FAILED", why));
+  }
+}
