@@ -1,8 +1,8 @@
 /**
- * Race: several ways to one end, started one after another with a head start for each (RFC 8305, section 5).
+ * Race: several ways to one end, each with a head start before the next (RFC 8305, section 5).
  *
- * The next way starts when the one before has failed, or after `delayMs` at the latest. The first that
- * succeeds wins; the others are cancelled and what they still bring is given back. No clock of its own.
+ * The next way starts as soon as one has failed, or `delayMs` after the last one started. The first that
+ * succeeds wins; the others are cancelled, and what they still bring is given back. No clock of its own.
  */
 
 import type { Runtime, Timer } from "./runtime.ts";
@@ -14,7 +14,7 @@ export interface RaceOptions<T> {
   readonly runtime: Runtime;
   /** Cancels all ways; the race then rejects with its reason. */
   readonly signal: AbortSignal;
-  /** Default `ATTEMPT_DELAY_MS`. */
+  /** The head start, in milliseconds. Default `ATTEMPT_DELAY_MS`. */
   readonly delayMs?: number;
   /** What to do with the result of a way that succeeded too late. Must not throw. */
   readonly discard: (late: T) => void;
@@ -33,14 +33,12 @@ export function race<T>(
   options: RaceOptions<T>,
 ): Promise<T> {
   const { runtime, signal, delayMs = ATTEMPT_DELAY_MS, discard } = options;
+  if (signal.aborted) return Promise.reject(signal.reason);
+  if (ways.length === 0) return Promise.reject(new AggregateError([], "there is no way to try"));
   return new Promise<T>((resolve, reject) => {
-    if (signal.aborted) {
-      reject(signal.reason);
-      return;
-    }
-    const failures: unknown[] = [];
     const running = new Set<AbortController>();
-    let next = 0;
+    const failures: unknown[] = [];
+    let started = 0;
     let failed = 0;
     let over = false;
     let headStart: Timer | undefined;
@@ -57,41 +55,40 @@ export function race<T>(
     };
     const startNext = (): void => {
       headStart?.cancel();
-      const way = ways[next];
+      const index = started;
+      const way = ways[index];
       if (way === undefined) return;
-      const index = next++;
+      started++;
+      if (started < ways.length) headStart = runtime.setTimer(startNext, delayMs);
       const controller = new AbortController();
       running.add(controller);
-      if (next < ways.length) headStart = runtime.setTimer(startNext, delayMs);
-      way(controller.signal).then(
+      // Called inside a promise: a way that throws at once has failed, also when a timer started it.
+      new Promise<T>((begun) => begun(way(controller.signal))).then(
         (result) => {
           running.delete(controller);
           if (over) {
             discard(result);
-            return;
+          } else {
+            finish(OUTRUN);
+            resolve(result);
           }
-          finish(OUTRUN);
-          resolve(result);
         },
         (error: unknown) => {
           running.delete(controller);
           if (over) return;
           failures[index] = error;
           failed++;
-          if (failed === ways.length) {
+          if (failed < ways.length) {
+            startNext();
+          } else {
             finish(undefined);
             reject(new AggregateError(failures, "every way failed"));
-          } else {
-            startNext();
           }
         },
       );
     };
 
     signal.addEventListener("abort", onAbort, { once: true });
-    if (ways.length === 0) {
-      finish(undefined);
-      reject(new AggregateError([], "there is no way to try"));
-    } else startNext();
+    startNext();
   });
 }

@@ -16,7 +16,8 @@ export function readScopes(given: Scope | readonly Scope[], what: string): reado
   const asked: readonly unknown[] = Array.isArray(given) ? given : [given];
   for (const scope of asked) {
     if (!SCOPES.some((known) => known === scope)) {
-      throw new TypeError(`${what} must be of ${SCOPES.join(", ")}, not ${JSON.stringify(scope)}`);
+      const shown = typeof scope === "string" ? JSON.stringify(scope) : typeof scope;
+      throw new TypeError(`${what} must be of ${SCOPES.join(", ")}, not ${shown}`);
     }
   }
   if (asked.length === 0) throw new TypeError(`${what} must name at least one scope`);
