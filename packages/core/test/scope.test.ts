@@ -15,7 +15,7 @@ describe("readScopes", () => {
     [undefined, /not undefined/],
     [[undefined], /not undefined/],
     [[["device"]], /not object/],
-    [1n, /not bigint/],
+    [5, /not number/],
     [[], /at least one/],
   ])("refuses %j, naming what it is", (given, why) => {
     expect(() => readScopes(given as Scope, "net scope")).toThrow(TypeError);
