@@ -1,9 +1,13 @@
 /** Every transport under the one suite: over IPv4 and IPv6, and in memory over a good and a bad line. */
 
-import { networkInterfaces } from "node:os";
+import { mkdtempSync, rmSync } from "node:fs";
+import { networkInterfaces, tmpdir } from "node:os";
+import { join } from "node:path";
 import { type Section, section } from "@testudo/core";
 import { MemoryHub, type MemoryOptions, memory } from "@testudo/transports/memory";
 import { net } from "@testudo/transports/net";
+import { unix } from "@testudo/transports/unix";
+import { afterAll } from "vitest";
 import { type TransportFixture, transportConformance } from "./transport.ts";
 
 const hasIpv6 = Object.values(networkInterfaces()).some((infos) =>
@@ -34,6 +38,20 @@ function overTcp(host: string): TransportFixture {
   };
 }
 
+const folder = mkdtempSync(join(tmpdir(), "testudo-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function overUnix(): TransportFixture {
+  let names = 0;
+  const at = (name: string): Section => section("unix", join(folder, name));
+  return {
+    transport: unix(),
+    listenAt: () => at(`socket-${++names}`),
+    refusedAt: async () => at("nobody"),
+    malformed: [section("unix"), section("unix", ""), at("x".repeat(108))],
+  };
+}
+
 function inMemory(options: MemoryOptions = {}): TransportFixture {
   let names = 0;
   return {
@@ -46,6 +64,7 @@ function inMemory(options: MemoryOptions = {}): TransportFixture {
 
 transportConformance("net over IPv4", () => overTcp("127.0.0.1"));
 if (hasIpv6) transportConformance("net over IPv6", () => overTcp("::1"));
+transportConformance("unix", () => overUnix());
 transportConformance("memory", () => inMemory());
 transportConformance("memory over a bad line", () =>
   inMemory({ latencyMs: 2, jitterMs: 2, lossRate: 0.05, seed: 42 }),
