@@ -142,17 +142,37 @@ function malformed(whole: string, why: string): Error {
 }
 
 /**
- * Host and port of a section like `net:HOST:PORT`; the host may be IPv6, bare or in brackets. Throws
- * `AddressError` unless the port is decimal and in 0..65535.
+ * Host and port of a section like `net:HOST:PORT`; the host is a name, an IPv4 or an IPv6 address, which may
+ * stand in brackets, and empty means `localhost`. Throws `AddressError` unless the port is decimal and in
+ * 0..65535, and for a host that can never be one. Whether a name exists is not asked.
  */
 export function hostAndPort(from: Section): { host: string; port: number } {
-  const joined = from.args.slice(0, -1).join(":");
-  const host = joined.startsWith("[") && joined.endsWith("]") ? joined.slice(1, -1) : joined;
+  const written = from.args.slice(0, -1).join(":");
   const digits = from.args.at(-1) ?? "";
   if (from.args.length < 2 || !/^\d{1,5}$/.test(digits) || Number(digits) > 65_535) {
     throw malformed(from.text, `${from.name} needs HOST:PORT with a port from 0 to 65535`);
   }
+  const bracketed = /^\[.*\]$/.test(written);
+  const host = bracketed ? written.slice(1, -1) : written;
+  if (bracketed || host.includes(":") ? !isIpv6(host) : /[[\]]/.test(host)) {
+    const why = host.includes(":") ? "an IPv6 address is written whole" : "brackets are for IPv6";
+    const right = `${from.name}:::1:8008 or ${from.name}:[::1]:8008`;
+    throw malformed(from.text, `${JSON.stringify(written)} is no host; ${why}, as in ${right}`);
+  }
   return { host: host === "" ? "localhost" : host, port: Number(digits) };
+}
+
+/** Whether this is an IPv6 address, which may end in IPv4 and then in a zone (`%eth0`). */
+function isIpv6(text: string): boolean {
+  const byte = "(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
+  // An IPv4 end stands for two groups.
+  const plain = text
+    .replace(/%[\w.~-]+$/, "")
+    .replace(new RegExp(`(?<=:)${byte}(\\.${byte}){3}$`), "0:0");
+  const [before = "", after, more] = plain.split("::");
+  const groups = [before, after ?? ""].flatMap((half) => (half === "" ? [] : half.split(":")));
+  if (more !== undefined || !groups.every((group) => /^[\da-f]{1,4}$/i.test(group))) return false;
+  return after === undefined ? groups.length === 8 : groups.length < 8;
 }
 
 /**

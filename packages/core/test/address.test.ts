@@ -1,3 +1,4 @@
+import { isIPv6 } from "node:net";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
@@ -255,6 +256,10 @@ describe("hostAndPort", () => {
     ["net:[!:!:1]:80", "::1", 80],
     ["net:fe80::1%eth0:65535", "fe80::1%eth0", 65_535],
     ["net::8080", "localhost", 8080],
+    ["net::::0", "::", 0],
+    ["net:::ffff:127.0.0.1:80", "::ffff:127.0.0.1", 80],
+    ["net:[fe80::1%eth0.5]:80", "fe80::1%eth0.5", 80],
+    ["net:1:2:3:4:5:6:7:8:80", "1:2:3:4:5:6:7:8", 80],
   ])("reads %s", (text, host, port) => {
     expect(hostAndPort(one(text))).toEqual({ host, port });
   });
@@ -275,6 +280,59 @@ describe("hostAndPort", () => {
     "net:80:host",
   ])("refuses %s", (text) => {
     expect(() => hostAndPort(one(text))).toThrow(AddressError);
+  });
+
+  it.each([
+    ["net:::8008", '":"'],
+    ["net:h:1:8008", '"h:1"'],
+    ["net:1:2:3:4:5:6:7:8008", '"1:2:3:4:5:6:7"'],
+    ["net:::1:::8008", '"::1::"'],
+    ["net:fe80::1%:8008", '"fe80::1%"'],
+    ["net:[::1:8008", '"[::1"'],
+    ["net:::1]:8008", '"::1]"'],
+    ["net:[[::1]]:8008", '"[[::1]]"'],
+    ["net:a[::1]:8008", '"a[::1]"'],
+    ["net:[]:8008", '"[]"'],
+    ["net:[example.org]:8008", '"[example.org]"'],
+    ["net:[127.0.0.1]:8008", '"[127.0.0.1]"'],
+    ["net:a[b]:8008", '"a[b]"'],
+  ])("refuses %s, whose host can never be one, and says how it is written", (text, shown) => {
+    const error = thrownBy(() => hostAndPort(one(text)));
+    expect(error).toMatchObject({ code: "ADDRESS_MALFORMED", address: text });
+    expect((error as Error).message).toContain(`${shown} is no host`);
+    expect((error as Error).message).toContain("net:::1:8008 or net:[::1]:8008");
+  });
+
+  it("knows IPv6 as Node does", () => {
+    const group = fc.oneof(
+      { weight: 6, arbitrary: fc.constantFrom("0", "1", "ff", "DB8", "12ab") },
+      {
+        weight: 2,
+        arbitrary: fc.constantFrom("", "g", "12345", "127.0.0.1", "256.0.0.1", "1.2.3"),
+      },
+    );
+    const built = fc
+      .tuple(fc.array(group, { minLength: 1, maxLength: 9 }), fc.constantFrom("", "%eth0", "%"))
+      .map(([groups, zone]) => groups.join(":") + zone);
+    const valid = fc.ipV6();
+    let [read, refused] = [0, 0];
+    fc.assert(
+      fc.property(fc.oneof(built, valid), (host) => {
+        fc.pre(host.includes(":"));
+        let taken = true;
+        try {
+          expect(hostAndPort(one(`net:${host}:80`)).host).toBe(host);
+        } catch (error) {
+          expect(error).toBeInstanceOf(AddressError);
+          taken = false;
+        }
+        expect(taken).toBe(isIPv6(host));
+        if (taken) read++;
+        else refused++;
+      }),
+      { numRuns: 2_000 },
+    );
+    expect(Math.min(read, refused)).toBeGreaterThan(100);
   });
 });
 
