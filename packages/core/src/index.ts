@@ -73,5 +73,5 @@ export {
 } from "./stack.ts";
 export type { Counters, NetworkState, PeerState } from "./state.ts";
 export type { HandshakeOptions, Session, Transform } from "./transform.ts";
-export type { DialOptions, Transport } from "./transport.ts";
+export type { DialOptions, ListenOptions, Transport } from "./transport.ts";
 export { toWebStreams, type WebStreams } from "./web-streams.ts";

@@ -191,7 +191,7 @@ export class Stack {
         address: section.text,
       });
     }
-    return this.transport.listen(section, onConnection);
+    return this.transport.listen(section, onConnection, { authenticated: this.authenticates });
   }
 
   /** Why a listener of this stack must not stay open, if it must not: others than this machine reach it, and nobody proves anything. */

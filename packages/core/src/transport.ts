@@ -13,6 +13,14 @@ export interface DialOptions {
   readonly stage?: (stage: Stage) => void;
 }
 
+export interface ListenOptions {
+  /**
+   * Whether what is listened for proves keys. When it does not, a transport that any web page can reach
+   * refuses pages of other origins, which act with the rights of whoever looks at them. Default: false.
+   */
+  readonly authenticated?: boolean;
+}
+
 export interface Transport {
   /** The section name in addresses: `net`. */
   readonly name: string;
@@ -28,7 +36,11 @@ export interface Transport {
    */
   dial(section: Section, options: DialOptions): Promise<Connection>;
   /** Absent where impossible. Rejects `DialError` `LISTEN_FAILED`. `accept` must not throw. */
-  listen?(section: Section, accept: (connection: Connection) => void): Promise<Listener>;
+  listen?(
+    section: Section,
+    accept: (connection: Connection) => void,
+    options?: ListenOptions,
+  ): Promise<Listener>;
   /** Where its own options say to listen, as `net({ port: 3333 })` does; absent when they do not. */
   readonly place?: Section;
   /**
