@@ -51,7 +51,7 @@ export class Doors {
     this.#options = options;
   }
 
-  /** The open ones, in order of opening. */
+  /** The open ones, in the order they were asked for. */
   get open(): readonly Door[] {
     return [...this.#doors];
   }
@@ -103,19 +103,26 @@ export class Doors {
   ): Promise<Door[]> {
     const { runtime } = this.#options.stackOptions;
     const began = runtime.now();
-    const opened: Door[] = [];
-    const attempts: Attempt[] = [];
-    const open = async (stack: Stack, route: Route): Promise<void> => {
+    // By the place each was asked for, whichever is open first: an address has its best way in front.
+    const doors: (Door | undefined)[] = places.map(() => undefined);
+    const failures: (Attempt | undefined)[] = places.map(() => undefined);
+    const open = async (stack: Stack, route: Route, index: number): Promise<void> => {
       try {
-        opened.push(await this.listen(stack, route, taker));
+        doors[index] = await this.listen(stack, route, taker);
       } catch (error) {
         const address = shownRoute(route);
         const cause = asNetworkError(error, "LISTEN_FAILED", `cannot listen on ${address}`);
         const tookMs = Math.round(runtime.now() - began);
-        attempts.push({ address, stage: "listen", afterMs: 0, tookMs, cause });
+        failures[index] = { address, stage: "listen", afterMs: 0, tookMs, cause };
       }
     };
-    await Promise.all(places.map(({ stack, route }) => open(stack, route)));
+    await Promise.all(places.map(({ stack, route }, index) => open(stack, route, index)));
+    const opened = doors.filter((door) => door !== undefined);
+    const attempts = failures.filter((attempt) => attempt !== undefined);
+    for (const door of opened) {
+      this.#doors.delete(door);
+      this.#doors.add(door);
+    }
     const [first] = attempts;
     if (first === undefined) return opened;
     await Promise.all(opened.map((door) => this.close(door)));

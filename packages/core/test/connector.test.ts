@@ -63,6 +63,42 @@ describe("listening", () => {
     expect(near.closed).toBe(1);
   });
 
+  it("gives the addresses in the order asked for, whichever is open first", async () => {
+    const { transport } = stage({ local: true });
+    let openSlow: () => void = () => {};
+    const network = new Network({
+      stacks: [
+        [
+          {
+            ...transport,
+            name: "slow",
+            listen: (at) =>
+              new Promise((resolve) => {
+                const listener = { section: at, local: true, close: async () => {} };
+                openSlow = () => resolve(listener);
+              }),
+          },
+          toy(),
+        ],
+        [
+          {
+            ...transport,
+            name: "quick",
+            listen: async (at) => {
+              setImmediate(openSlow);
+              return { section: at, local: true, close: async () => {} };
+            },
+          },
+          toy(),
+        ],
+      ],
+    });
+    const both = "slow:a~toy;quick:b~toy";
+    expect(await network.listen(both)).toBe(both);
+    expect(network.addresses).toEqual(both.split(";"));
+    await network.close();
+  });
+
   it("says what went wrong, at which address", async () => {
     const { transport } = stage();
     const failing = { ...transport, listen: () => Promise.reject(new Error("port in use")) };
