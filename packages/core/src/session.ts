@@ -41,9 +41,16 @@ function endOf(inner: Session, outer: Session): Uint8Array {
   return goodbye.length === 1 ? (goodbye[0] as Uint8Array) : concat(...goodbye);
 }
 
+/** How much is read ahead of a reader that has ended its own direction. */
+const AHEAD_BYTES = 64 * 1024;
+
 /**
  * A connection seen through its session: plaintext in, plaintext out. `opened` is plaintext that came with
  * the handshake, `rest` sealed bytes behind it. An end without the goodbye that the session has is `TRUNCATED`.
+ *
+ * Where the session has a goodbye, `end()` says it and leaves the connection open until the other side's was
+ * read, or `close()`: many a listener hangs up as soon as the connection below ends, with half of its answer
+ * unsent, and a WebSocket has no other way to end one direction.
  */
 export class SealedConnection implements Connection {
   readonly closed: Promise<Error | undefined>;
@@ -52,6 +59,9 @@ export class SealedConnection implements Connection {
   readonly #chunks: AsyncIterator<Uint8Array>;
   #opened: Uint8Array[];
   #rest: Uint8Array;
+  #filling: Promise<void> | undefined;
+  /** Nothing more will come. */
+  #over: boolean;
   #ending: Promise<void> | undefined;
   #failure: Error | undefined;
 
@@ -66,6 +76,7 @@ export class SealedConnection implements Connection {
     this.#chunks = connection[Symbol.asyncIterator]();
     this.#opened = [...opened];
     this.#rest = rest;
+    this.#over = session.end !== undefined && session.ended;
     this.closed = connection.closed.then((error) => this.#failure ?? error);
   }
 
@@ -87,12 +98,27 @@ export class SealedConnection implements Connection {
   }
 
   end(): Promise<void> {
-    if (this.#ending === undefined) {
-      const goodbye = this.#session.end?.();
-      if (goodbye !== undefined && goodbye.length > 0) this.#connection.write(goodbye);
-      this.#ending = this.#connection.end();
-    }
+    this.#ending ??= this.#endNow();
     return this.#ending;
+  }
+
+  #endNow(): Promise<void> {
+    const goodbye = this.#session.end?.();
+    if (goodbye === undefined) return this.#connection.end();
+    if (goodbye.length > 0) this.#connection.write(goodbye);
+    if (this.#session.ended) return this.#connection.end();
+    // What it fails with is there for the reader, and `closed` tells of it.
+    void this.#seekGoodbye().catch(() => {});
+    return this.#connection.drain();
+  }
+
+  /** Reads ahead: whoever ended may not read any more, and without the other side's goodbye nothing would close. */
+  async #seekGoodbye(): Promise<void> {
+    let ahead = 0;
+    while (!this.#session.ended && ahead < AHEAD_BYTES) {
+      await this.#fill();
+      ahead = this.#opened.reduce((sum, { length }) => sum + length, 0);
+    }
   }
 
   async close(): Promise<void> {
@@ -109,21 +135,39 @@ export class SealedConnection implements Connection {
     for (;;) {
       const piece = this.#opened.shift();
       if (piece !== undefined) return { done: false, value: piece };
-      if (this.#session.end !== undefined && this.#session.ended)
-        return { done: true, value: undefined };
-      const chunk = await this.#read();
-      if (chunk === undefined) {
-        if (this.#session.ended) return { done: true, value: undefined };
+      if (this.#over) return { done: true, value: undefined };
+      await this.#fill();
+    }
+  }
+
+  /** Opens what comes next, or throws. A reader and the search for a goodbye share one read. */
+  #fill(): Promise<void> {
+    this.#filling ??= this.#fillNow().finally(() => {
+      this.#filling = undefined;
+    });
+    return this.#filling;
+  }
+
+  async #fillNow(): Promise<void> {
+    const chunk = await this.#read();
+    if (chunk === undefined) {
+      if (!this.#session.ended) {
         throw this.#fail(
           networkError("TRUNCATED", "the connection was cut before the other side said goodbye"),
         );
       }
-      try {
-        this.#opened = this.#session.open(chunk).filter((plain) => plain.length > 0);
-      } catch (error) {
-        throw this.#fail(asError(error));
-      }
+      this.#over = true;
+      return;
     }
+    try {
+      const opened = this.#session.open(chunk).filter((plain) => plain.length > 0);
+      this.#opened = this.#opened.length === 0 ? opened : [...this.#opened, ...opened];
+    } catch (error) {
+      throw this.#fail(asError(error));
+    }
+    if (this.#session.end === undefined || !this.#session.ended) return;
+    this.#over = true;
+    if (this.#ending !== undefined) void this.#connection.end();
   }
 
   async #read(): Promise<Uint8Array | undefined> {
@@ -144,6 +188,7 @@ export class SealedConnection implements Connection {
     this.#opened = [];
     this.#rest = EMPTY;
     for (const chunk of raw) left.push(...this.#session.open(chunk));
+    this.#over ||= this.#session.end !== undefined && this.#session.ended;
     return left;
   }
 

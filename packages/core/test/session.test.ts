@@ -125,7 +125,59 @@ describe("a sealed connection", () => {
     expect(pipe.write(toUtf8("too late"))).toBe(false);
     expect(new TextDecoder().decode(concat(...far.open(below.written)))).toBe("abc");
     expect(far.ended).toBe(true);
+  });
+
+  it("ends the connection below only when the other side has said goodbye, so that its answer comes through", async () => {
+    const { below, pipe, far } = sealed();
+    await pipe.end();
+    expect(below.ended).toBe(false);
+    below.receive(...far.seal([toUtf8("the answer")]));
+    below.receive(far.end?.() ?? new Uint8Array(0));
+    expect(await readAll(pipe)).toBe("the answer");
     expect(below.ended).toBe(true);
+  });
+
+  it("ends the connection below at once when the other side was first", async () => {
+    const { below, pipe, far } = sealed();
+    below.receive(far.end?.() ?? new Uint8Array(0));
+    expect(await readAll(pipe)).toBe("");
+    expect(below.ended).toBe(false);
+    await pipe.end();
+    expect(below.ended).toBe(true);
+  });
+
+  it("finds the other side's goodbye when nobody reads any more", async () => {
+    const { below, pipe, far } = sealed();
+    await pipe.end();
+    below.receive(...far.seal([toUtf8("nobody cares")]));
+    below.receive(far.end?.() ?? new Uint8Array(0));
+    await tick();
+    expect(below.ended).toBe(true);
+    below.finish();
+    expect(await pipe.closed).toBeUndefined();
+    expect(await readAll(pipe)).toBe("nobody cares");
+  });
+
+  it("reads a bounded way ahead in search of it", async () => {
+    const { below, pipe, far } = sealed();
+    await pipe.end();
+    const chunk = new Uint8Array(1_000).fill(97);
+    for (let i = 0; i < 100; i++) below.receive(...far.seal([chunk]));
+    below.receive(far.end?.() ?? new Uint8Array(0));
+    await tick();
+    expect(below.ended).toBe(false);
+    expect(await readAll(pipe)).toBe("a".repeat(100_000));
+    expect(below.ended).toBe(true);
+  });
+
+  it("tells the reader what it found instead of a goodbye", async () => {
+    const { below, pipe, far } = sealed();
+    await pipe.end();
+    below.receive(...far.seal([toUtf8("and then")]));
+    below.finish();
+    expect(await pipe.closed).toMatchObject({ code: "TRUNCATED" });
+    expect(await pipe.next()).toEqual({ done: false, value: toUtf8("and then") });
+    await expect(pipe.next()).rejects.toMatchObject({ code: "TRUNCATED" });
   });
 
   it("closes when the other side has ended too", async () => {
