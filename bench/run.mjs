@@ -24,6 +24,9 @@ const WORKLOADS = [
   "start",
   "first",
   "channel",
+  "shs-echo",
+  "shs-round",
+  "shs-handshake",
 ];
 /** A measurement that takes longer has hung. */
 const TIMEOUT_MS = 60_000;

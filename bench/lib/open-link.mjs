@@ -11,3 +11,15 @@ export async function openLink({ adapter, environment, remote }) {
   await link.ready?.();
   return link;
 }
+
+/**
+ * The same over bytes.
+ *
+ * @param {import("./types.mjs").ByteWorkloadContext} context
+ * @returns {Promise<import("./types.mjs").ByteLink>}
+ */
+export async function openPipe({ adapter, remote }) {
+  const [address] = await remote.call("start", {});
+  const dialer = await adapter.createDialer();
+  return dialer.connect(address);
+}

@@ -43,6 +43,20 @@
  * @property {() => Promise<import("@testudo/core").Channel>} [openChannel]  A byte pipe beside the messages; the listener drains it.
  * @property {() => Promise<void>} close
  *
+ * @typedef {object} ByteAdapter  A library seen as a pipe of bytes: its listener sends back what it receives.
+ * @property {string} about
+ * @property {boolean} sealed
+ * @property {(options: Pick<ListenOptions, "onConnection">) => Promise<Omit<Listening, "reply">>} listen
+ * @property {() => Promise<ByteDialer>} createDialer
+ *
+ * @typedef {object} ByteDialer
+ * @property {(address: unknown) => Promise<ByteLink>} connect  Resolves when both ends are proved.
+ * @property {() => Promise<void>} close
+ *
+ * @typedef {object} ByteLink
+ * @property {(body: Uint8Array, times: number) => Promise<void>} echo  Writes `body` so many times, as fast as the link takes it; resolves when as many bytes came back. One at a time.
+ * @property {() => Promise<void>} close  Says goodbye; resolves with the other side's, rejects when there is none.
+ *
  * @typedef {DialerOptions & { addresses: unknown[] }} PublisherOptions
  *
  * @typedef {object} Publisher
@@ -82,6 +96,8 @@
  * @property {boolean} quick
  * @property {unknown} environment
  * @property {Remote} remote
+ *
+ * @typedef {Omit<WorkloadContext, "adapter"> & { adapter: ByteAdapter }} ByteWorkloadContext
  *
  * @typedef {object} Remote  The listener's process.
  * @property {(method: string, argument?: unknown) => Promise<any>} call

@@ -1,17 +1,16 @@
 /**
  * multiserver with net and shs (secret-handshake 1, box stream), as Secure Scuttlebutt uses it.
  *
- * It sets no TCP_NODELAY and writes a box in two parts, which costs 88 ms a round trip; the option is
- * forced from outside here, so that the comparison is with the code and not with that omission.
+ * With TCP_NODELAY, which it does not set itself; `multiserver-published` is the one without.
  */
 
-import { randomBytes } from "node:crypto";
-import net from "node:net";
-import chloride from "chloride";
-import MultiServer from "multiserver";
-import Net from "multiserver/plugins/net.js";
-import Shs from "multiserver/plugins/shs.js";
 import { Deframer, frame, frameHeader } from "../lib/framing.mjs";
+import {
+  createMultiserver,
+  dialMultiserver,
+  forceNoDelay,
+  serveMultiserver,
+} from "../lib/multiserver-node.mjs";
 import { OneRequest } from "../lib/one-request.mjs";
 
 export const about =
@@ -21,32 +20,8 @@ export const sealed = true;
 const HIGH_WATER = 1024 * 1024;
 /** A box holds this much; larger messages go without the copy that joins them to their length. */
 const BOX = 4096;
-const APP_KEY = Buffer.alloc(32, 7);
 
-const { createServer, connect } = net;
-net.createServer = /** @type {any} */ (
-  (/** @type {any} */ options, /** @type {any} */ handler) =>
-    createServer({ ...options, noDelay: true }, handler)
-);
-net.connect = /** @type {any} */ (
-  (/** @type {any} */ options) => connect({ ...options, noDelay: true })
-);
-
-/** @param {number} port */
-function multiserver(port) {
-  const keys = chloride.crypto_sign_seed_keypair(randomBytes(32));
-  return MultiServer([
-    [
-      Net({ host: "127.0.0.1", port, scope: "device" }),
-      Shs({
-        keys,
-        appKey: APP_KEY,
-        timeout: 10_000,
-        auth: (/** @type {unknown} */ _key, /** @type {any} */ done) => done(null, true),
-      }),
-    ],
-  ]);
-}
+forceNoDelay();
 
 /** Runs a pull-stream duplex: what is sent is pulled from a queue, what arrives is cut into messages. */
 class PullLink {
@@ -148,18 +123,10 @@ class PullLink {
 
 /** @type {import("../lib/types.mjs").Adapter["listen"]} */
 export async function listen({ onMessage, onConnection, count = 1 }) {
-  const server = multiserver(await freePort());
-  const close = await new Promise((resolve, reject) => {
-    const stop = server.server(
-      (/** @type {any} */ duplex) => {
-        new PullLink(duplex, onMessage);
-        onConnection();
-      },
-      null,
-      (/** @type {Error | undefined} */ error) => (error ? reject(error) : resolve(() => stop())),
-    );
+  const { address, close } = await serveMultiserver((duplex) => {
+    new PullLink(duplex, onMessage);
+    onConnection();
   });
-  const address = server.stringify("device");
   return {
     addresses: Array.from({ length: count }, () => address),
     reply: (source, body) => {
@@ -171,16 +138,10 @@ export async function listen({ onMessage, onConnection, count = 1 }) {
 
 /** @type {import("../lib/types.mjs").Adapter["createDialer"]} */
 export async function createDialer() {
-  const client = multiserver(1);
+  const node = createMultiserver(1);
   return {
     async connect(address) {
-      const duplex = await new Promise((resolve, reject) => {
-        client.client(
-          address,
-          (/** @type {Error | null} */ error, /** @type {unknown} */ stream) =>
-            error ? reject(error) : resolve(stream),
-        );
-      });
+      const duplex = await dialMultiserver(node, address);
       const asked = new OneRequest();
       const link = new PullLink(duplex, asked.onMessage);
       return {
@@ -195,13 +156,4 @@ export async function createDialer() {
     },
     close: async () => {},
   };
-}
-
-/** multiserver takes port 0 for "any of the dynamic ones", without looking. */
-async function freePort() {
-  const probe = createServer();
-  await new Promise((resolve) => probe.listen(0, "127.0.0.1", () => resolve(undefined)));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  return typeof address === "object" && address !== null ? address.port : 0;
 }
