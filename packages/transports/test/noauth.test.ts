@@ -1,4 +1,11 @@
-import { type HandshakeOptions, Identity, section, Wire } from "@testudo/core";
+import {
+  AddressError,
+  type HandshakeOptions,
+  Identity,
+  section,
+  toBase64,
+  Wire,
+} from "@testudo/core";
 import { describe, expect, it } from "vitest";
 import { TestPipe } from "../../../test/support/pipes.ts";
 import { noauth } from "../src/noauth/index.ts";
@@ -37,6 +44,18 @@ describe("noauth", () => {
     await expect(
       noauth().handshake(new Wire(new TestPipe()), { ...options, section: dialed }),
     ).rejects.toMatchObject({ code: "ADDRESS_MALFORMED", address: dialed.text });
+  });
+
+  it("refuses it on both sides before anything is done, and shows no seed", () => {
+    const seed = toBase64(options.identity.secret().subarray(0, 32));
+    for (const side of ["dialer", "listener"] as const) {
+      noauth().check?.(section("noauth"), side);
+      for (const args of [[""], [options.identity.id.text, seed]]) {
+        const check = (): void => noauth().check?.(section("noauth", ...args), side);
+        expect(check).toThrow(AddressError);
+        expect(check).not.toThrow(seed);
+      }
+    }
   });
 
   it("copies what it seals, so that buffers can be used again", async () => {

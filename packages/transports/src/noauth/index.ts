@@ -34,18 +34,21 @@ export function noauth(): Transform {
     name: "noauth",
     authenticates: false,
     section: () => SECTION,
+    check,
     async handshake(_wire, { section: dialled }): Promise<Session> {
-      if (dialled !== undefined && dialled.args.length > 0) {
-        // A key that nobody would check must not look as if it were.
-        throw networkError(
-          "ADDRESS_MALFORMED",
-          `${dialled.text} cannot be read: noauth takes no arguments`,
-          {
-            address: dialled.text,
-          },
-        );
-      }
+      if (dialled !== undefined) check(dialled);
       return SESSION;
     },
   };
+}
+
+/** A key that nobody would check must not look as if it were. */
+function check(given: Section): void {
+  const [first] = given.args;
+  if (first === undefined) return;
+  // The first only, as everywhere: behind it may be what is secret.
+  const { text: address } = section(given.name, first);
+  throw networkError("ADDRESS_MALFORMED", `${address} cannot be read: noauth takes no arguments`, {
+    address,
+  });
 }

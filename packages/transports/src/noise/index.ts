@@ -35,7 +35,7 @@ import {
   EMPTY,
   equal,
   type HandshakeOptions,
-  type Identity,
+  Identity,
   networkError,
   PeerId,
   readU16,
@@ -58,6 +58,8 @@ import { NoiseSession } from "./session.ts";
 export { NoiseSession } from "./session.ts";
 
 export interface NoiseOptions {
+  /** Whose key is proved. Default: the node's own. */
+  readonly identity?: Identity;
   /** What to tell the other side inside the handshake, sealed and signed: at most 1,024 bytes. Default: nothing. */
   readonly offer?: Uint8Array;
   /** Makes an X25519 pair, for the static key once and for every handshake. Default: the provider's; simulations and tests make it repeatable. */
@@ -76,12 +78,12 @@ const MESSAGE_BYTES = [
   KEY_BYTES + TAG_BYTES + PROOF_BYTES + TAG_BYTES,
 ] as const;
 
-/** The default: AES-256-GCM. Throws `RangeError` for an offer over 1,024 bytes. */
+/** The default: AES-256-GCM. Throws `TypeError` for an identity that is none, `RangeError` for an offer over 1,024 bytes. */
 export function noise(options: NoiseOptions = {}): Transform {
   return transform("noise", "Noise_XX_25519_AESGCM_SHA256", options);
 }
 
-/** The same with ChaCha20-Poly1305. Throws `RangeError` for an offer over 1,024 bytes. */
+/** The same with ChaCha20-Poly1305. Throws as `noise()` does. */
 export function noiseChacha(options: NoiseOptions = {}): Transform {
   return transform("noise-chacha", "Noise_XX_25519_ChaChaPoly_SHA256", options);
 }
@@ -91,19 +93,36 @@ function transform(name: string, protocolName: string, options: NoiseOptions): T
   if (offer.length > MAX_OFFER_BYTES) {
     throw new RangeError(`offer must be at most ${MAX_OFFER_BYTES} bytes, not ${offer.length}`);
   }
+  const { identity } = options;
+  if (identity !== undefined && !(identity instanceof Identity)) {
+    throw new TypeError(`${name} identity must be an Identity`);
+  }
   const keyPair = options.keyPair ?? (() => provider.keyAgreement());
   const protocol = parseProtocol(protocolName);
   let staticKey: KeyAgreement | undefined;
   return {
     name,
     authenticates: true,
-    section: (identity) => section(name, identity.id.text),
+    ...(identity === undefined ? {} : { identity }),
+    section: (node) => section(name, (identity ?? node).id.text),
+    check: (given) => void readSection(given),
     handshake: async (wire, handshakeOptions) => {
       staticKey ??= keyPair();
       const shake = new Shake(wire, handshakeOptions, { protocol, staticKey, keyPair, offer });
       return handshakeOptions.side === "dialer" ? shake.dial() : shake.accept();
     },
   };
+}
+
+/** The key to expect, if the section names one. Throws `AddressError` when it cannot be read, and for anything behind it. */
+function readSection(from: Section): Uint8Array | undefined {
+  if (from.args.length > 1) {
+    const { text: address } = section(from.name, ...from.args.slice(0, 1));
+    throw networkError("ADDRESS_MALFORMED", `${from.name} takes a key and nothing behind it`, {
+      address,
+    });
+  }
+  return sectionKey(from);
 }
 
 interface Own {
@@ -132,7 +151,7 @@ class Shake {
     this.#side = side;
     this.#identity = options.identity;
     this.#section = options.section;
-    this.#expectedKey = options.section === undefined ? undefined : sectionKey(options.section);
+    this.#expectedKey = options.section === undefined ? undefined : readSection(options.section);
     this.#own = own;
     this.#machine = new Handshake({
       protocol: own.protocol,

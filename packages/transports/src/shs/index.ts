@@ -25,23 +25,36 @@ import {
   type Wire,
 } from "@testudo/core";
 import { BoxStream } from "./box-stream.ts";
-import { curveAgreement } from "./curve.ts";
+import { curvePublicKey } from "./curve.ts";
 import {
   ACCEPTANCE_BYTES,
   CHALLENGE_BYTES,
   dialerHandshake,
-  type LongTermKeys,
   listenerHandshake,
   PROOF_BYTES,
 } from "./handshake.ts";
+import { longTermKeys, readKeys, type ShsKeys } from "./keys.ts";
+
+export type { ShsKeys, SodiumKeys, SsbKeys } from "./keys.ts";
 
 export interface ShsOptions {
+  /**
+   * Whose key is proved: an `Identity`, libsodium's `{ publicKey, secretKey }`, or what ssb-keys loads.
+   * Default: the node's own.
+   */
+  readonly keys?: ShsKeys;
   /** 32 bytes or their base64. Default: the network id. */
   readonly appKey?: Uint8Array | string;
   /**
    * Asked on the listener once the dialer has proved `id`, before it learns that it was accepted. What
    * it returns, or resolves to, is the session's `auth`; anything falsy, or a throw, refuses the peer.
-   * Its time counts towards the handshake's deadline. Default: everybody is accepted.
+   * Its time counts towards the handshake's deadline, and a peer that hangs up meanwhile is gone, whatever
+   * the answer. Default: everybody is accepted.
+   *
+   * A function made for multiserver, `auth(id, callback)`, is given like this:
+   *
+   *     authenticate: (id) =>
+   *       new Promise((resolve, reject) => auth(id.bytes, (error, ok) => (error ? reject(error) : resolve(ok))))
    */
   readonly authenticate?: (id: PeerId) => unknown;
 }
@@ -58,10 +71,21 @@ export function shs(options: ShsOptions = {}): Transform {
     throw new TypeError("shs authenticate must be a function");
   }
   const appKey = readAppKey(options.appKey);
+  const identity = options.keys === undefined ? undefined : readKeys(options.keys);
   return {
     name: NAME,
     authenticates: true,
-    section: (identity) => section(NAME, identity.id.text),
+    ...(identity === undefined ? {} : { identity }),
+    section: (node) => section(NAME, (identity ?? node).id.text),
+    check(given, side) {
+      if (side === "listener") checkListening(given);
+      else if (curvePublicKey(readSection(given).key) === undefined) {
+        throw malformed(
+          keyOnly(given),
+          "the key in shs:KEY is nobody's: it is no valid public key",
+        );
+      }
+    },
     async handshake(wire, given) {
       given.signal.throwIfAborted();
       const network = appKey ?? given.networkId;
@@ -73,8 +97,8 @@ export function shs(options: ShsOptions = {}): Transform {
 }
 
 async function dial(wire: Wire, given: HandshakeOptions, appKey: Uint8Array): Promise<Session> {
-  const { key, identity } = readSection(given.section);
-  const own = longTermKeys(identity ?? given.identity);
+  const { key, seed } = readSection(given.section);
+  const own = longTermKeys(seed === undefined ? given.identity : Identity.fromSecret(seed));
   const start = dialerHandshake({ appKey, own }, key);
   wire.write(start.challenge);
   const answer = await readAnswer(
@@ -164,20 +188,34 @@ function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
 }
 
 /**
- * The key to expect and, for an invite, the identity to show. The seed is a secret, so no error shows
- * it. Arguments behind it are ignored, as multiserver does.
+ * The key to expect and, for an invite, the seed of the identity to show. The seed is a secret, so no error
+ * shows it. Arguments behind it are ignored, as multiserver does.
  */
-function readSection(from: Section | undefined): { key: Uint8Array; identity?: Identity } {
-  const [text = "", seedText] = from?.args ?? [];
-  const shown = section(NAME, ...(text === "" ? [] : [text]));
+function readSection(from: Section | undefined): { key: Uint8Array; seed?: Uint8Array } {
+  const shown = keyOnly(from);
   const key = sectionKey(shown);
   if (key === undefined) throw malformed(shown, "shs dials a key: shs:KEY, 32 bytes in base64");
+  const seedText = from?.args[1];
   if (seedText === undefined) return { key };
-  const seed = fromBase64(seedText);
+  const seed = fromBase64(seedText.trim());
   if (seed?.length !== KEY_BYTES) {
     throw malformed(shown, "the seed in shs:KEY:SEED must be 32 bytes in base64");
   }
-  return { key, identity: Identity.fromSecret(seed) };
+  return { key, seed };
+}
+
+/** A listener may name its key; an invite is for those who dial. */
+function checkListening(from: Section): void {
+  sectionKey(from);
+  if (from.args.length > 1) {
+    throw malformed(keyOnly(from), "a seed in shs:KEY:SEED is for dialling; listen with keys");
+  }
+}
+
+/** The section as it may be shown. */
+function keyOnly(from: Section | undefined): Section {
+  const [text = ""] = from?.args ?? [];
+  return section(NAME, ...(text === "" ? [] : [text]));
 }
 
 function malformed(shown: Section, message: string): Error {
@@ -194,22 +232,4 @@ function readAppKey(given: Uint8Array | string | undefined): Uint8Array | undefi
     throw new RangeError(`shs appKey must be 32 bytes, not ${key.length}`);
   }
   return new Uint8Array(key);
-}
-
-/** Converting a secret costs a hash and a key import, so each identity's is kept as long as the identity. */
-const converted: WeakMap<Identity, LongTermKeys> = /* @__PURE__ */ new WeakMap();
-
-function longTermKeys(identity: Identity): LongTermKeys {
-  let keys = converted.get(identity);
-  if (keys === undefined) {
-    const secret = identity.secret();
-    keys = {
-      publicKey: identity.publicKey,
-      sign: (message) => identity.sign(message),
-      agreement: curveAgreement(secret.subarray(0, KEY_BYTES)),
-    };
-    secret.fill(0);
-    converted.set(identity, keys);
-  }
-  return keys;
 }

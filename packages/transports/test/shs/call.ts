@@ -26,6 +26,7 @@ type Settled = PromiseSettledResult<Session>;
 
 export interface Call {
   transforms?: [dialer: Transform, listener: Transform];
+  identities?: [dialer: Identity, listener: Identity];
   section?: Section | undefined;
   networks?: [dialer: Uint8Array, listener: Uint8Array];
   signals?: [dialer: AbortSignal, listener: AbortSignal];
@@ -43,7 +44,7 @@ export function begin(call: Call = {}) {
     const dialled = "section" in call ? call.section : shs().section(bob);
     const options: HandshakeOptions = {
       side,
-      identity: side === "dialer" ? alice : bob,
+      identity: call.identities?.[index] ?? (side === "dialer" ? alice : bob),
       chain: "shs",
       networkId: call.networks?.[index] ?? NETWORK,
       signal: call.signals?.[index] ?? never,
