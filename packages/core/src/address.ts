@@ -168,7 +168,7 @@ function isIpv6(text: string): boolean {
   // An IPv4 end stands for two groups.
   const plain = text
     .replace(/%[\w.~-]+$/, "")
-    .replace(new RegExp(`(?<=:)${byte}(\\.${byte}){3}$`), "0:0");
+    .replace(new RegExp(`:${byte}(\\.${byte}){3}$`), ":0:0");
   const [before = "", after, more] = plain.split("::");
   const groups = [before, after ?? ""].flatMap((half) => (half === "" ? [] : half.split(":")));
   if (more !== undefined || !groups.every((group) => /^[\da-f]{1,4}$/i.test(group))) return false;
@@ -176,13 +176,14 @@ function isIpv6(text: string): boolean {
 }
 
 /**
- * The 32-byte public key in a section like `noise:KEY`, or `undefined` when the section has none.
- * Throws `AddressError` when there is something else in its place: never dialled in a weaker form.
+ * The 32-byte public key in a section like `noise:KEY`, or `undefined` when the section has none. Read as
+ * leniently as multiserver does: standard or URL alphabet, padded or not, also as `@KEY=.ed25519`, with blanks
+ * around it. Throws `AddressError` when there is anything else in its place: never dialled in a weaker form.
  */
 export function sectionKey(from: Section): Uint8Array | undefined {
   const text = from.args[0];
   if (text === undefined) return undefined;
-  const key = fromBase64(text);
+  const key = fromBase64(text.trim().replace(/^@?(.*?)(?:\.ed25519)?$/, "$1"));
   if (key === undefined || key.length !== 32) {
     // Only the name: the arguments may hold an invite's secret.
     throw malformed(`${from.name}:…`, `${from.name} needs a base64 key of 32 bytes`);

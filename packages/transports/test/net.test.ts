@@ -1,5 +1,4 @@
 import { connect, isIP, type Server, Socket } from "node:net";
-import type { NetworkInterfaceInfo } from "node:os";
 import {
   type Connection,
   deferred,
@@ -10,14 +9,7 @@ import {
 import { afterEach, describe, expect, it } from "vitest";
 import { expectNoLeaks } from "../../../test/support/leaks.ts";
 import { failureOf, pattern, Reader, readAll, turns } from "../../../test/support/traffic.ts";
-import {
-  advertisedHost,
-  isLoopback,
-  isWildcard,
-  meaningOf,
-  netSection,
-  plainIp,
-} from "../src/net/host.ts";
+import { isLoopback, isWildcard, netSection } from "../src/net/host.ts";
 import { net } from "../src/net/index.ts";
 
 expectNoLeaks();
@@ -269,56 +261,5 @@ describe("a connection", () => {
     for (let i = 0; i < 200; i++) connection.write(chunk);
     socket.end("done");
     expect(await readAll(connection)).toEqual(new TextEncoder().encode("done"));
-  });
-});
-
-describe("hosts", () => {
-  const info = (address: string, internal: boolean = false): NetworkInterfaceInfo =>
-    ({
-      address,
-      internal,
-      family: address.includes(":") ? "IPv6" : "IPv4",
-    }) as NetworkInterfaceInfo;
-
-  it("stand in a section as multiserver writes them", () => {
-    expect(netSection("::1", 8008).text).toBe("net:::1:8008");
-    expect(netSection("::1", 8008).args).toEqual(["", "", "1", "8008"]);
-    expect(netSection("::ffff:192.0.2.1", 80).text).toBe("net:192.0.2.1:80");
-    expect(netSection("example.org", 80).text).toBe("net:example.org:80");
-  });
-
-  it("are loopback, wildcard or neither", () => {
-    expect(["127.0.0.1", "127.9.8.7", "::1", "::ffff:127.0.0.1"].map(isLoopback)).not.toContain(
-      false,
-    );
-    expect(["192.0.2.1", "::", "::2", "1127.0.0.1", "localhost"].map(isLoopback)).not.toContain(
-      true,
-    );
-    expect(["0.0.0.0", "::"].map(isWildcard)).toEqual([true, true]);
-    expect(plainIp("::ffff:a:b")).toBe("::ffff:a:b");
-  });
-
-  it("are advertised from a real interface of the bound family", () => {
-    const interfaces = {
-      lo: [info("127.0.0.1", true), info("::1", true)],
-      docker0: [info("172.17.0.1")],
-      eth0: [info("169.254.3.4"), info("192.0.2.9"), info("fe80::1"), info("2001:db8::9")],
-    };
-    expect(advertisedHost("0.0.0.0", interfaces)).toBe("192.0.2.9");
-    expect(advertisedHost("::", interfaces)).toBe("2001:db8::9");
-    expect(advertisedHost("0.0.0.0", { docker0: interfaces.docker0 })).toBe("172.17.0.1");
-    expect(advertisedHost("::", { docker0: interfaces.docker0 })).toBe("172.17.0.1");
-    expect(advertisedHost("0.0.0.0", { lo: interfaces.lo, gone: undefined })).toBe("127.0.0.1");
-    expect(advertisedHost("::", { lo: interfaces.lo })).toBe("::1");
-    expect(advertisedHost("0.0.0.0", { eth0: [info("2001:db8::9")] })).toBe("127.0.0.1");
-  });
-
-  it("have failures people can read", () => {
-    const failure = (code: string): Error => Object.assign(new Error("raw"), { code });
-    expect(meaningOf(failure("EACCES"))).toContain("above 1023");
-    expect(meaningOf(failure("ENOTFOUND"))).toContain("no such host name");
-    expect(meaningOf(failure("EWHATEVER"))).toBe("raw");
-    expect(meaningOf(Object.assign(new Error(""), { code: "EODD" }))).toBe("EODD");
-    expect(meaningOf("thrown text")).toBe("thrown text");
   });
 });

@@ -7,12 +7,13 @@
 
 import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
-import { readScopes, type Scope } from "@testudo/core";
+import { readScopes, SCOPES, type Scope } from "@testudo/core";
 import { isWildcard } from "./host.ts";
 import {
   hostsOfWildcard,
   type Interfaces,
   isWithin,
+  loopbackOf,
   speaksIpv6,
   withoutZone,
 } from "./interfaces.ts";
@@ -66,6 +67,15 @@ export class Advertiser {
     if (isWildcard(boundHost)) return hostsOfWildcard(boundHost, scope, this.#interfaces());
     if (this.#scopes === undefined && !isWithin(boundHost, scope)) return [];
     return [withoutZone(boundHost)];
+  }
+
+  /** The one host to print for a listener that is bound here: of the widest scope it serves; else loopback. */
+  widestHost(boundHost: string): string {
+    for (const scope of SCOPES.toReversed()) {
+      const [host] = this.hosts(boundHost, scope);
+      if (host !== undefined) return host;
+    }
+    return loopbackOf(boundHost, this.#interfaces());
   }
 }
 

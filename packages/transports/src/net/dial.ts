@@ -61,7 +61,8 @@ export async function connectTcp(
           connected(connect, address, port, cancel),
     );
     const socket = await race(ways, { signal, runtime, discard: (late) => late.destroy() });
-    // It may have been lost since; nobody was listening then.
+    if (signal.aborted) socket.destroy();
+    // It may also have been lost since, when nobody was listening.
     if (socket.destroyed) throw socket.errored ?? new Error("the connection was cut at once");
     return socket;
   } catch (error) {

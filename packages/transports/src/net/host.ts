@@ -1,9 +1,9 @@
 /**
- * Hosts and ports of TCP: their text in a section, which are loopback, which one to advertise, and what a
- * failed system call means to a person. Pure functions; no socket.
+ * Hosts and ports of TCP: their text in a section, which are loopback, and what a failed system call means
+ * to a person. Pure functions; no socket.
  */
 
-import type { NetworkInterfaceInfo } from "node:os";
+import { isIP } from "node:net";
 import { asError, type Section, section } from "@testudo/core";
 
 const MAPPED_IPV4 = "::ffff:";
@@ -23,27 +23,9 @@ export function isLoopback(ip: string): boolean {
   return plain === "::1" || /^127\.\d+\.\d+\.\d+$/.test(plain);
 }
 
+/** `0.0.0.0` or `::`, however it is written: every address of this machine. */
 export function isWildcard(ip: string): boolean {
-  return ip === "0.0.0.0" || ip === "::";
-}
-
-type Interfaces = Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>;
-
-/**
- * The address to tell others for a listener bound to `0.0.0.0` or `::`: one of a real interface, wireless
- * and wired ones first, of the bound family first; loopback when there is none.
- */
-export function advertisedHost(wildcard: string, interfaces: Interfaces): string {
-  const family = wildcard === "::" ? "IPv6" : "IPv4";
-  const rank = (name: string): number => (/^(wl|en|eth|wi-?fi|ethernet)/i.test(name) ? 0 : 1);
-  const names = Object.keys(interfaces).sort((a, b) => rank(a) - rank(b));
-  const usable = names
-    .flatMap((name) => interfaces[name] ?? [])
-    .filter((info) => !info.internal && !/^(169\.254\.|fe80:)/i.test(info.address));
-  // Bound to `::`, the socket takes IPv4 too.
-  const best =
-    usable.find((info) => info.family === family) ?? (family === "IPv6" ? usable[0] : undefined);
-  return best?.address ?? (family === "IPv6" ? "::1" : "127.0.0.1");
+  return /^[0:.]+$/.test(ip) && isIP(ip) !== 0;
 }
 
 const MEANINGS: Readonly<Record<string, string>> = {
@@ -60,10 +42,29 @@ const MEANINGS: Readonly<Record<string, string>> = {
   EMFILE: "too many open files; raise the limit (ulimit -n)",
 };
 
-/** `nobody listens there (ECONNREFUSED)`; the system's own words when the code says nothing to us. */
+/**
+ * `nobody listens there (ECONNREFUSED)`; the system's own words when the code says nothing to us. Of several
+ * errors, each meaning once, with the addresses it is about.
+ */
 export function meaningOf(error: unknown): string {
-  const code =
-    typeof error === "object" && error !== null && "code" in error ? String(error.code) : "";
-  const meaning = MEANINGS[code];
-  return meaning === undefined ? asError(error).message || code : `${meaning} (${code})`;
+  if (!(error instanceof AggregateError)) {
+    const code = textOf(error, "code");
+    const meaning = MEANINGS[code];
+    return meaning === undefined ? asError(error).message || code : `${meaning} (${code})`;
+  }
+  const addresses = new Map<string, string[]>();
+  for (const each of error.errors) {
+    const meaning = meaningOf(each);
+    const address = textOf(each, "address");
+    const known = addresses.get(meaning) ?? [];
+    addresses.set(meaning, address === "" ? known : [...known, address]);
+  }
+  return [...addresses]
+    .map(([meaning, at]) => (at.length === 0 ? meaning : `${meaning} at ${at.join(", ")}`))
+    .join("; ");
+}
+
+function textOf(error: unknown, key: "code" | "address"): string {
+  if (typeof error !== "object" || error === null) return "";
+  return String(Reflect.get(error, key) ?? "");
 }

@@ -86,19 +86,20 @@ export function hostsOfWildcard(
     .flatMap(([name, infos = []]) => infos.map((info) => ({ ...info, rank: rankOf(name) })))
     .filter((info) => !info.internal && reachOf(info.address) === wanted)
     // Bound to `::`, a socket takes IPv4 too.
-    .filter((info) => info.family === "IPv4" || wildcard !== "0.0.0.0")
+    .filter((info) => info.family === "IPv4" || isIP(wildcard) === 6)
     .sort((a, b) => kindOf(a.rank) - kindOf(b.rank) || byFamily(a, b) || a.rank - b.rank);
   const real = found.filter((info) => kindOf(info.rank) !== VIRTUAL);
   const hosts = (real.length > 0 ? real : found).map((info) => withoutZone(info.address));
   return [...new Set(hosts)].slice(0, MAX_HOSTS);
 }
 
-function loopbackOf(wildcard: string, interfaces: Interfaces): string {
+/** Loopback of the wildcard's family; IPv4 where this machine has no other. */
+export function loopbackOf(wildcard: string, interfaces: Interfaces): string {
   const own = Object.values(interfaces).flatMap((infos) =>
     (infos ?? []).filter((info) => info.internal).map((info) => info.address),
   );
   const hasIpv6 = own.length === 0 || own.includes("::1");
-  return wildcard === "0.0.0.0" || !hasIpv6 ? "127.0.0.1" : "::1";
+  return isIP(wildcard) === 4 || !hasIpv6 ? "127.0.0.1" : "::1";
 }
 
 /** Interface names by how likely others reach this machine through them: radio, cable, unknown, made of software. */

@@ -3,7 +3,6 @@
  */
 
 import { type AddressInfo, createServer, isIP, type Server, type Socket } from "node:net";
-import { networkInterfaces } from "node:os";
 import {
   asError,
   type Connection,
@@ -12,19 +11,22 @@ import {
   networkError,
   type Section,
 } from "@testudo/core";
+import type { Advertiser } from "./advertise.ts";
 import { SOCKET_HIGH_WATER_BYTES, SocketConnection } from "./connection.ts";
-import { advertisedHost, isLoopback, isWildcard, meaningOf, netSection } from "./host.ts";
+import { isLoopback, isWildcard, meaningOf, netSection } from "./host.ts";
+import { withoutZone } from "./interfaces.ts";
 
-export interface ListenOptions {
+export interface ListenerOptions {
   readonly backlog: number;
   readonly onAcceptError: (error: Error) => void;
+  readonly advertiser: Advertiser;
 }
 
 /** Rejects `DialError` `LISTEN_FAILED` with the system error as cause. */
 export async function listenOn(
   asked: Section,
   accept: (connection: Connection) => void,
-  options: ListenOptions,
+  options: ListenerOptions,
 ): Promise<Listener> {
   const { host, port } = hostAndPort(asked);
   const server = createServer({
@@ -34,7 +36,7 @@ export async function listenOn(
   });
   server.on("connection", (socket) => take(socket, accept));
   try {
-    await bound(server, host, port, options);
+    await begun(server, host, port, options);
   } catch (error) {
     throw networkError("LISTEN_FAILED", `cannot listen on ${asked.text}: ${meaningOf(error)}`, {
       cause: error,
@@ -43,7 +45,9 @@ export async function listenOn(
   }
   const { address, port: realPort } = server.address() as AddressInfo;
   return {
-    section: netSection(dialableHost(host, address), realPort),
+    section: netSection(dialableHost(host, address, options.advertiser), realPort),
+    // A wildcard as the system calls it: the host asked for may be another way to write it.
+    bound: netSection(isWildcard(address) ? address : host, realPort),
     local: isLoopback(address),
     // Not the callback of `server.close`: it waits for the connections, which live on.
     async close() {
@@ -52,7 +56,12 @@ export async function listenOn(
   };
 }
 
-function bound(server: Server, host: string, port: number, options: ListenOptions): Promise<void> {
+function begun(
+  server: Server,
+  host: string,
+  port: number,
+  options: ListenerOptions,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     server.on("error", (error) => {
       if (server.listening) options.onAcceptError(error);
@@ -63,9 +72,9 @@ function bound(server: Server, host: string, port: number, options: ListenOption
 }
 
 /** A name stays as it was given, since others may have to use it; but `localhost` is where it was bound. */
-function dialableHost(asked: string, bound: string): string {
-  if (isWildcard(bound)) return advertisedHost(bound, networkInterfaces());
-  return isIP(asked) === 0 && !isLoopback(bound) ? asked : bound;
+function dialableHost(asked: string, bound: string, advertiser: Advertiser): string {
+  if (isWildcard(bound)) return advertiser.widestHost(bound);
+  return withoutZone(isIP(asked) === 0 && !isLoopback(bound) ? asked : bound);
 }
 
 function take(socket: Socket, accept: (connection: Connection) => void): void {
