@@ -337,21 +337,61 @@ describe("hostAndPort", () => {
 });
 
 describe("sectionKey", () => {
-  const key = Uint8Array.from({ length: 32 }, (_, i) => i * 8);
+  const key = Uint8Array.from({ length: 32 }, (_, i) => (i * 41 + 250) & 0xff);
+  const text = toBase64(key);
+  const url = text.replaceAll("+", "-").replaceAll("/", "_");
 
   it("reads a key of 32 bytes, and tells none from a bad one", () => {
-    expect(sectionKey(section("noise", toBase64(key)))).toEqual(key);
-    expect(sectionKey(section("noise", toBase64(key).replace("=", ""), "more"))).toEqual(key);
+    expect(sectionKey(section("noise", text))).toEqual(key);
     expect(sectionKey(section("noise"))).toBeUndefined();
+  });
+
+  it("is made from both alphabets", () => {
+    expect(text).toMatch(/[+/]/);
+    expect(url).not.toBe(text);
+  });
+
+  it.each([
+    ["without padding", text.replace("=", "")],
+    ["in the URL alphabet", url],
+    ["in the URL alphabet without padding", url.replace("=", "")],
+    ["as an SSB id", `@${text}.ed25519`],
+    ["as an SSB id without padding", `@${text.replace("=", "")}.ed25519`],
+    ["as ssb-keys keeps it", `${text}.ed25519`],
+    ["behind an @", `@${text}`],
+    ["with blanks around it", ` ${text}\u00a0 `],
+    ["as an SSB id with blanks around it", `  @${text}.ed25519 `],
+  ])("reads one %s", (_form, form) => {
+    const read = parseAddress(`net:h:1~shs:${form}`).routes[0]?.sections[1];
+    expect(read === undefined ? undefined : sectionKey(read)).toEqual(key);
+    expect(sectionKey(section("noise", form, "more"))).toEqual(key);
   });
 
   it.each([
     "",
+    " ",
+    "@",
+    ".ed25519",
+    "@.ed25519",
     "AAAA",
     "KEY!",
     toBase64(key.subarray(1)),
     toBase64(concat(key, key.subarray(0, 1))),
-  ])("refuses %j: never dialled in a weaker form", (text) => {
-    expect(() => sectionKey(section("noise", text))).toThrow(AddressError);
+    `@@${text}`,
+    `${text}.ed25519.ed25519`,
+    `${text}.ED25519`,
+    `${text}.sha256`,
+    `${text}=`,
+    `${text}junk`,
+    `${text.slice(0, 20)} ${text.slice(20)}`,
+    `@ ${text}`,
+  ])("refuses %j: never dialled in a weaker form", (form) => {
+    expect(() => sectionKey(section("noise", form))).toThrow(AddressError);
+  });
+
+  it("shows nothing of what it could not read", () => {
+    const secret = toBase64(key.subarray(1));
+    const error = thrownBy(() => sectionKey(section("shs", secret, secret)));
+    expect(JSON.stringify(error) + String(error)).not.toContain(secret);
   });
 });
