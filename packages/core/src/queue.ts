@@ -94,6 +94,11 @@ export class Inbox implements AsyncIterableIterator<Uint8Array> {
     this.#highWater = highWaterBytes;
   }
 
+  /** Bytes that wait for the reader: for a source that cannot be paused. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   push(chunk: Uint8Array): void {
     if (this.#end !== undefined || chunk.length === 0) return;
     const waiter = this.#waiter;
