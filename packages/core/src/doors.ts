@@ -9,6 +9,7 @@ import type { Admission, Ticket } from "./admission.ts";
 import { equal } from "./bytes.ts";
 import type { Connection, Listener } from "./connection.ts";
 import {
+  AddressError,
   type Attempt,
   aboutAddress,
   asError,
@@ -39,6 +40,18 @@ export interface Door {
   readonly listener: Listener;
 }
 
+/** A stack, and where it is to listen. */
+export interface Place {
+  readonly stack: Stack;
+  readonly route: Route;
+}
+
+/** What stands behind the listeners of one call: nobody is let in before all of them are open. */
+interface Gate {
+  readonly taker: Taker;
+  open: boolean;
+}
+
 export class Doors {
   readonly #options: DoorsOptions;
   readonly #doors = new Set<Door>();
@@ -56,8 +69,43 @@ export class Doors {
     return [...this.#doors];
   }
 
-  /** Listens on one route of a stack. Rejects `LISTEN_FAILED`, or `AddressError` for another node's key. */
-  async listen(stack: Stack, route: Route, taker: Taker): Promise<Door> {
+  /**
+   * Listens on all, or on none; nobody is let in before all are open. Rejects with one error that has each
+   * failure in `attempts`, in the order of `places`, and the code of the first.
+   */
+  async listenAll(places: readonly Place[], taker: Taker): Promise<Door[]> {
+    const { runtime } = this.#options.stackOptions;
+    const began = runtime.now();
+    const gate: Gate = { taker, open: false };
+    // By the place each was asked for, whichever is open first: an address has its best way in front.
+    const failures: (Attempt | undefined)[] = places.map(() => undefined);
+    const doors = await Promise.all(
+      places.map(async (place, index) => {
+        try {
+          return await this.#listen(place, gate);
+        } catch (error) {
+          const address = shownRoute(place.route);
+          const cause = asNetworkError(error, "LISTEN_FAILED", `cannot listen on ${address}`);
+          const stage = cause instanceof AddressError ? "parse" : "listen";
+          const tookMs = Math.round(runtime.now() - began);
+          failures[index] = { address, stage, afterMs: 0, tookMs, cause };
+          return undefined;
+        }
+      }),
+    );
+    const opened = doors.filter((door) => door !== undefined);
+    const [first, ...more] = failures.filter((attempt) => attempt !== undefined);
+    if (first === undefined && this.#closing === undefined) {
+      for (const door of opened) this.#doors.add(door);
+      gate.open = true;
+      return opened;
+    }
+    await Promise.all(opened.map(({ listener }) => listener.close()));
+    throw first === undefined ? this.#closing : noneOpen(places.length, [first, ...more]);
+  }
+
+  /** Rejects `LISTEN_FAILED`, or `AddressError` for another node's key; nothing is left open then. */
+  async #listen({ stack, route }: Place, gate: Gate): Promise<Door> {
     const [section] = route.sections;
     if (section === undefined) throw new TypeError("route has no sections");
     const shown = shownRoute(route);
@@ -71,9 +119,8 @@ export class Doors {
         { address: shown },
       );
     }
-    let permitted = false;
     const listening = stack.listen(section, (connection) => {
-      if (permitted) this.#accept(stack, connection, taker);
+      if (gate.open) this.#accept(stack, connection, gate.taker);
       else connection.abort(networkError("LISTEN_FAILED", "not listening yet"));
     });
     const listener = await listening.catch((error: unknown) => {
@@ -82,58 +129,14 @@ export class Doors {
         shown,
       );
     });
-    const refusal = this.#refusal(stack, listener, shown);
-    if (refusal !== undefined) {
+    try {
+      const refusal = this.#refusal(stack, listener, shown);
+      if (refusal !== undefined) throw refusal;
+      return { address: this.#addressOf(stack, listener), stack, listener };
+    } catch (error) {
       await listener.close();
-      throw refusal;
+      throw error;
     }
-    permitted = true;
-    const door: Door = { address: this.#addressOf(stack, listener), stack, listener };
-    this.#doors.add(door);
-    return door;
-  }
-
-  /**
-   * Listens on all, or on none: rejects with one error that has each failure in `attempts` and the code
-   * of the first.
-   */
-  async listenAll(
-    places: readonly { readonly stack: Stack; readonly route: Route }[],
-    taker: Taker,
-  ): Promise<Door[]> {
-    const { runtime } = this.#options.stackOptions;
-    const began = runtime.now();
-    // By the place each was asked for, whichever is open first: an address has its best way in front.
-    const doors: (Door | undefined)[] = places.map(() => undefined);
-    const failures: (Attempt | undefined)[] = places.map(() => undefined);
-    const open = async (stack: Stack, route: Route, index: number): Promise<void> => {
-      try {
-        doors[index] = await this.listen(stack, route, taker);
-      } catch (error) {
-        const address = shownRoute(route);
-        const cause = asNetworkError(error, "LISTEN_FAILED", `cannot listen on ${address}`);
-        const tookMs = Math.round(runtime.now() - began);
-        failures[index] = { address, stage: "listen", afterMs: 0, tookMs, cause };
-      }
-    };
-    await Promise.all(places.map(({ stack, route }, index) => open(stack, route, index)));
-    const opened = doors.filter((door) => door !== undefined);
-    const attempts = failures.filter((attempt) => attempt !== undefined);
-    for (const door of opened) {
-      this.#doors.delete(door);
-      this.#doors.add(door);
-    }
-    const [first] = attempts;
-    if (first === undefined) return opened;
-    await Promise.all(opened.map((door) => this.close(door)));
-    const each = attempts.map(({ cause }) => cause.message).join(". ");
-    throw networkError(
-      first.cause.code,
-      places.length === 1
-        ? first.cause.message
-        : `${attempts.length} of ${places.length} listeners failed, so none is open. ${each}`,
-      { address: first.address, attempts, cause: first.cause.cause ?? first.cause },
-    );
   }
 
   /** Stops listening; what was taken lives on. Idempotent. */
@@ -190,18 +193,45 @@ export class Doors {
   }
 
   async #arrive(stack: Stack, connection: Connection, ticket: Ticket, taker: Taker): Promise<void> {
-    this.#shaking.add(connection);
-    let link: Link;
-    try {
-      link = await stack.accept(connection, this.#options.stackOptions);
-    } finally {
-      this.#shaking.delete(connection);
+    const link = await this.#shake(stack, connection);
+    if (this.#closing !== undefined) {
+      link.connection.abort(this.#closing);
+      throw this.#closing;
     }
     await taker(link, ticket, stack);
   }
 
-  #refused(connection: Connection, error: unknown): void {
-    const why = "an arrival was not admitted";
-    this.#options.refused(connection, asNetworkError(error, "HANDSHAKE_FAILED", why));
+  /** One who hangs up meanwhile is not waited for, whatever a transform still waits for. */
+  async #shake(stack: Stack, connection: Connection): Promise<Link> {
+    let hangUp: AbortController | undefined = new AbortController();
+    const { signal } = hangUp;
+    void connection.closed.then((error) => {
+      if (error !== undefined) hangUp?.abort(error);
+    });
+    this.#shaking.add(connection);
+    try {
+      return await stack.accept(connection, this.#options.stackOptions, signal);
+    } finally {
+      this.#shaking.delete(connection);
+      hangUp = undefined;
+    }
   }
+
+  #refused(connection: Connection, thrown: unknown): void {
+    const error = asNetworkError(thrown, "HANDSHAKE_FAILED", "an arrival was not admitted");
+    this.#options.refused(
+      connection,
+      error.address === undefined ? aboutAddress(error, connection.remote.text) : error,
+    );
+  }
+}
+
+function noneOpen(asked: number, attempts: readonly [Attempt, ...Attempt[]]): NetworkError {
+  const [{ address, cause }] = attempts;
+  const each = attempts.map((attempt) => attempt.cause.message).join(". ");
+  const message =
+    asked === 1
+      ? cause.message
+      : `${attempts.length} of ${asked} listeners failed, so none is open. ${each}`;
+  return networkError(cause.code, message, { address, attempts, cause: cause.cause ?? cause });
 }

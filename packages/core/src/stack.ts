@@ -119,10 +119,9 @@ export class Stack {
     }
   }
 
-  /** Whose key a link of this stack proves: the outermost transform's own identity, or the given one. */
+  /** Whose key a link of this stack proves: that of the outermost transform that proves one, its own or the given one. */
   identity(given: Identity): Identity {
-    const own = this.transforms.findLast((transform) => transform.identity !== undefined);
-    return own?.identity ?? given;
+    return this.transforms.findLast(({ authenticates }) => authenticates)?.identity ?? given;
   }
 
   /** The key the route promises, if it names one. Throws `AddressError` when a key cannot be read. */
@@ -161,10 +160,11 @@ export class Stack {
     let connection: Connection;
     try {
       limit.signal.throwIfAborted();
-      connection = await this.transport.dial(section, {
+      const dialling = this.transport.dial(section, {
         signal: limit.signal,
         ...(options.stage === undefined ? {} : { stage: options.stage }),
       });
+      connection = await orOver(dialling, limit, (late) => late.abort(asError(limit.reason)));
     } catch (error) {
       if (limit.over) throw limit.reason;
       const why = `cannot connect to ${section.text}`;
@@ -176,9 +176,12 @@ export class Stack {
     return this.#shake(connection, "dialer", options, route, options.signal);
   }
 
-  /** The listener's half: shakes hands on an accepted connection; on any failure the connection is aborted. */
-  accept(connection: Connection, options: StackOptions): Promise<Link> {
-    return this.#shake(connection, "listener", options, undefined, undefined);
+  /**
+   * The listener's half: shakes hands on an accepted connection; on any failure the connection is aborted.
+   * Rejects with the signal's reason when that fires first.
+   */
+  accept(connection: Connection, options: StackOptions, signal?: AbortSignal): Promise<Link> {
+    return this.#shake(connection, "listener", options, undefined, signal);
   }
 
   /** Listens on the transport section alone; what arrives goes to `accept` above. */
@@ -259,7 +262,7 @@ export class Stack {
       for (const [index, transform] of this.transforms.entries()) {
         const wire = new Wire(pipe);
         const section = route?.sections[index + 1];
-        const next = await transform.handshake(wire, {
+        const shaking = transform.handshake(wire, {
           side,
           identity: transform.identity ?? options.identity,
           chain: this.chain,
@@ -269,6 +272,7 @@ export class Stack {
           },
           ...(section === undefined ? {} : { section }),
         });
+        const next = await orOver(shaking, limit);
         const expected = section === undefined ? undefined : expectedOf(transform, section);
         if (
           expected !== undefined &&
@@ -312,4 +316,23 @@ export class Stack {
 
 function expectedOf(transform: Transform, section: Section): Uint8Array | undefined {
   return transform.authenticates ? sectionKey(section) : undefined;
+}
+
+/**
+ * What `work` comes to, or a rejection as soon as the limit is over: one that does not heed its signal must
+ * not hold anybody up. What it still brings is given back.
+ */
+function orOver<T>(
+  work: Promise<T>,
+  limit: Deadline,
+  discard: (late: T) => void = () => {},
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const { signal } = limit;
+    const onOver = (): void => reject(limit.reason);
+    const settle = (): void => signal.removeEventListener("abort", onOver);
+    signal.addEventListener("abort", onOver, { once: true });
+    work.then((done) => (limit.over ? discard(done) : resolve(done)), reject).then(settle, settle);
+    if (limit.over) onOver();
+  });
 }
