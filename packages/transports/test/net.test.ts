@@ -1,18 +1,27 @@
+import { getEventListeners } from "node:events";
 import { connect, isIP, type Server, Socket } from "node:net";
+import { networkInterfaces } from "node:os";
 import {
+  AddressError,
   type Connection,
   deferred,
   type Listener,
   parseAddress,
+  SCOPES,
+  type Scope,
   type Section,
+  type Transport,
 } from "@testudo/core";
 import { afterEach, describe, expect, it } from "vitest";
 import { expectNoLeaks } from "../../../test/support/leaks.ts";
 import { failureOf, pattern, Reader, readAll, turns } from "../../../test/support/traffic.ts";
 import { isLoopback, isWildcard, netSection } from "../src/net/host.ts";
-import { net } from "../src/net/index.ts";
+import { type NetOptions, net } from "../src/net/index.ts";
+import { speaksIpv6 } from "../src/net/interfaces.ts";
 
 expectNoLeaks();
+
+const WILDCARDS = speaksIpv6(networkInterfaces()) ? ["0.0.0.0", "::"] : ["0.0.0.0"];
 
 const opened: { abort(reason: Error): void }[] = [];
 const listeners: Listener[] = [];
@@ -80,8 +89,111 @@ describe("options", () => {
     expect(() => net({ backlog: 0 })).toThrow(RangeError);
     expect(() => net({ backlog: 1.5 })).toThrow("backlog");
     expect(() => net({ onAcceptError: 1 as unknown as () => void })).toThrow(TypeError);
+    for (const port of [-1, 65_536, 80.5, Number.NaN, "80" as unknown as number]) {
+      expect(() => net({ port })).toThrow(RangeError);
+      expect(() => net({ port })).toThrow("net port");
+    }
+    expect(() => net({ host: "127.0.0.1" })).toThrow("net host needs a port");
+    for (const host of [":", "h:1", "[h]", "a\nb", 5 as unknown as string]) {
+      expect(() => net({ port: 1, host })).toThrow(TypeError);
+      expect(() => net({ port: 1, host })).toThrow("net host");
+    }
+    expect(() => net({ scope: "bogus" as Scope })).toThrow("net scope");
+    expect(() => net({ external: "example.org:80" })).toThrow("net external");
   });
 });
+
+describe("place", () => {
+  it("is where the options say, and nowhere when they have no port", () => {
+    expect(net().place).toBeUndefined();
+    expect(net({ scope: "public", external: "example.org" }).place).toBeUndefined();
+    expect(net({ port: 0 }).place?.text).toBe("net:localhost:0");
+    expect(net({ port: 3333, host: "" }).place?.text).toBe("net:localhost:3333");
+    expect(net({ port: 3333, host: "example.org" }).place?.text).toBe("net:example.org:3333");
+    expect(net({ port: 3333, host: "::1" }).place?.text).toBe("net:::1:3333");
+    expect(net({ port: 3333, host: "[::1]" }).place?.text).toBe("net:::1:3333");
+  });
+
+  it("is this machine only, unless the scope asks for more", () => {
+    expect(net({ port: 1, scope: ["device"] }).place?.text).toBe("net:localhost:1");
+    expect(net({ port: 1, scope: ["device", "local"] }).place?.text).toMatch(
+      /^net:(::|0\.0\.0\.0):1$/,
+    );
+  });
+});
+
+describe("check", () => {
+  it("refuses what can never be used by that side, and opens nothing", () => {
+    const { check } = net();
+    check?.(at("net:127.0.0.1:0"), "listener");
+    check?.(at("net:127.0.0.1:1"), "dialer");
+    expect(() => check?.(at("net:127.0.0.1:0"), "dialer")).toThrow("port 0 is for listening");
+    for (const side of ["dialer", "listener"] as const) {
+      for (const text of ["net:host", "net:host:65536", "net:::8008", "net:[h]:1"]) {
+        expect(() => check?.(at(text), side)).toThrow(AddressError);
+      }
+    }
+  });
+});
+
+describe("advertised", () => {
+  /** What the published multiserver 3.8.2 prints for the same options; `[]` is its null. */
+  const everywhere: NetOptions = {
+    port: 1,
+    host: "h",
+    scope: ["device", "local", "public"],
+    external: ["a.x", "b.x"],
+  };
+  const onlyPublic: NetOptions = { port: 1, host: "h", scope: "public", external: "e.x" };
+
+  it.each<[NetOptions, Scope | undefined, readonly string[]]>([
+    [onlyPublic, "device", []],
+    [onlyPublic, "local", []],
+    [onlyPublic, "public", ["net:e.x:1"]],
+    [onlyPublic, undefined, []],
+    [everywhere, "device", ["net:h:1"]],
+    [everywhere, "private", []],
+    [everywhere, "public", ["net:a.x:1", "net:b.x:1"]],
+    [{ port: 1 }, "local", []],
+    [{ port: 1 }, "private", []],
+    [{ port: 1 }, undefined, ["net:localhost:1"]],
+    [{ port: 1, host: "::1" }, undefined, ["net:::1:1"]],
+    [{ port: 1, host: "fe80::1%wlan0" }, undefined, ["net:fe80::1:1"]],
+    [{ port: 1, host: "a~b!c" }, undefined, ["net:a!~b!!c:1"]],
+  ])("of %j says to %s what multiserver does", (options, scope = "device", expected) => {
+    expect(told(net(options), scope)).toEqual(expected);
+  });
+
+  it("escapes what multiserver splits into two broken addresses", () => {
+    const [only] = told(net({ port: 1, host: "a;b" }), "device");
+    expect(only).toBe("net:a!;b:1");
+    expect(parseAddress(String(only)).routes).toHaveLength(1);
+  });
+
+  it("knows no other scopes, and nothing to dial while the port is open", () => {
+    for (const options of [onlyPublic, everywhere, { port: 1 }]) {
+      expect(() => told(net(options), "bogus" as Scope)).toThrow(TypeError);
+    }
+    expect(told(net({ port: 0 }), "device")).toEqual([]);
+  });
+
+  it("can be dialled by anything that parses it", () => {
+    const { check } = net();
+    const options: NetOptions = {
+      port: 1,
+      scope: SCOPES,
+      external: ["2001:db8::7", "example.org"],
+    };
+    for (const text of SCOPES.flatMap((scope) => told(net(options), scope))) {
+      check?.(at(text), "dialer");
+    }
+  });
+});
+
+function told({ advertised, place }: Transport, scope: Scope): readonly string[] {
+  if (advertised === undefined || place === undefined) throw new Error("net has both");
+  return advertised(place, scope).map(({ text }) => text);
+}
 
 describe("dialling", () => {
   it("says what is wrong, and keeps the system's error", async () => {
@@ -99,6 +211,21 @@ describe("dialling", () => {
   it("refuses port 0 before it opens anything", async () => {
     const error = await failureOf(net().dial(at("net:127.0.0.1:0"), soon()));
     expect(error).toMatchObject({ code: "ADDRESS_MALFORMED", address: "net:127.0.0.1:0" });
+  });
+
+  it("gives up on a name at once when the signal fires", async () => {
+    const controller = new AbortController();
+    const reason = new Error("changed my mind");
+    const stages: string[] = [];
+    const stage = (name: string): void => {
+      stages.push(name);
+      controller.abort(reason);
+    };
+    const signal = controller.signal;
+    const error = await failureOf(net().dial(at("net:localhost:1"), { signal, stage }));
+    expect(error).toBe(reason);
+    expect(stages).toEqual(["resolve"]);
+    expect(getEventListeners(signal, "abort")).toEqual([]);
   });
 
   it("reports a host that is no host as one that cannot be reached", async () => {
@@ -132,6 +259,68 @@ describe("listening", () => {
     expect(isWildcard(host)).toBe(false);
     expect(portOf({ section } as Listener)).toBeGreaterThan(0);
     expect(local).toBe(false);
+  });
+
+  it.each(WILDCARDS)("on %s can be dialled by what it tells this machine", async (host) => {
+    const arrived = deferred<Connection>();
+    const transport = net();
+    const listener = await listen(netSection(host, 0).text, arrived.resolve);
+    expect(listener.bound?.text).toBe(netSection(host, portOf(listener)).text);
+    const [section] = transport.advertised?.(listener.bound as Section, "device") ?? [];
+    const dialed = await transport.dial(section as Section, soon());
+    opened.push(dialed);
+    expect(dialed.local).toBe(true);
+    expect((await arrived.promise).local).toBe(true);
+  });
+
+  it("says where it is bound, as it was asked for but with the real port", async () => {
+    for (const host of ["localhost", "127.0.0.1"]) {
+      const { bound } = await listen(`net:${host}:0`);
+      expect(bound?.text).toMatch(new RegExp(`^net:${host}:[1-9]\\d+$`));
+    }
+    // Another way to write the wildcard.
+    expect((await listen("net:0:0")).bound?.text).toMatch(/^net:0\.0\.0\.0:[1-9]\d+$/);
+  });
+
+  it("prints no zone, which means nothing elsewhere, and knows it where it is bound", async ({
+    skip,
+  }) => {
+    const found = Object.entries(networkInterfaces()).flatMap(([name, infos = []]) =>
+      infos.filter((info) => info.address.startsWith("fe80:")).map((info) => [name, info.address]),
+    );
+    const [name, address] = found[0] ?? [];
+    if (address === undefined) return skip("no link-local address here");
+    const { section, bound } = await listen(`net:${address}%${name}:0`);
+    expect(section.text).toMatch(new RegExp(`^net:${address}:\\d+$`));
+    expect(bound?.text).toMatch(new RegExp(`^net:${address}%${name}:\\d+$`));
+  });
+
+  it("prints an external host in place of a wildcard, and what is bound in place of nothing", async () => {
+    const external = ["a.example", "b.example"];
+    const all = await listen("net:0.0.0.0:0", undefined, { external });
+    expect(all.section.text).toBe(`net:a.example:${portOf(all)}`);
+    const device = await listen("net:0.0.0.0:0", undefined, { scope: "device" });
+    expect(device.section.text).toBe(`net:127.0.0.1:${portOf(device)}`);
+    const one = await listen("net:127.0.0.1:0", undefined, { external, scope: "public" });
+    expect(one.section.text).toBe(`net:127.0.0.1:${portOf(one)}`);
+  });
+
+  it("listens at its own place", async () => {
+    const transport = net({ port: 0, host: "127.0.0.1", external: ["a.example", "b.example"] });
+    const listener = await transport.listen?.(transport.place as Section, () => {});
+    if (listener?.bound === undefined) throw new Error("net listens and says where");
+    listeners.push(listener);
+    const { bound } = listener;
+    const port = portOf(listener);
+    const said = SCOPES.map((scope) =>
+      transport.advertised?.(bound, scope).map(({ text }) => text),
+    );
+    expect(said).toEqual([
+      [`net:127.0.0.1:${port}`],
+      [],
+      [],
+      [`net:a.example:${port}`, `net:b.example:${port}`],
+    ]);
   });
 
   it("gives the bound address for localhost and for no host", async () => {

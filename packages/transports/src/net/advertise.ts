@@ -40,7 +40,7 @@ export class Advertiser {
   constructor(
     options: AdvertiseOptions,
     label: string,
-    interfaces: () => Interfaces = systemInterfaces,
+    interfaces: () => Interfaces = networkInterfaces,
   ) {
     const { scope, external } = options;
     this.#scopes = scope === undefined ? undefined : readScopes(scope, `${label} scope`);
@@ -53,7 +53,7 @@ export class Advertiser {
     if (this.#scopes === undefined || this.#scopes.every((scope) => scope === "device")) {
       return "localhost";
     }
-    return speaksIpv6(this.#interfaces()) ? "::" : "0.0.0.0";
+    return speaksIpv6(this.#machine()) ? "::" : "0.0.0.0";
   }
 
   /**
@@ -64,18 +64,27 @@ export class Advertiser {
     readScopes(scope, "scope");
     if (this.#scopes !== undefined && !this.#scopes.includes(scope)) return [];
     if (scope === "public" && this.#external.length > 0) return this.#external;
-    if (isWildcard(boundHost)) return hostsOfWildcard(boundHost, scope, this.#interfaces());
+    if (isWildcard(boundHost)) return hostsOfWildcard(boundHost, scope, this.#machine());
     if (this.#scopes === undefined && !isWithin(boundHost, scope)) return [];
     return [withoutZone(boundHost)];
   }
 
-  /** The one host to print for a listener that is bound here: of the widest scope it serves; else loopback. */
-  widestHost(boundHost: string): string {
+  /** The one host to print for a listener bound to this wildcard: of the widest scope it serves; else loopback. */
+  widestHost(wildcard: string): string {
     for (const scope of SCOPES.toReversed()) {
-      const [host] = this.hosts(boundHost, scope);
+      const [host] = this.hosts(wildcard, scope);
       if (host !== undefined) return host;
     }
-    return loopbackOf(boundHost, this.#interfaces());
+    return loopbackOf(wildcard, this.#machine());
+  }
+
+  /** Some systems forbid the question; then loopback is all there is to tell. */
+  #machine(): Interfaces {
+    try {
+      return this.#interfaces();
+    } catch {
+      return {};
+    }
   }
 }
 
@@ -92,13 +101,4 @@ function readHosts(given: string | readonly string[], what: string): readonly st
     if (isWildcard(bare)) throw new TypeError(`${what}: nobody can dial ${host}`);
     return withoutZone(bare);
   });
-}
-
-/** Some systems forbid the question; then there is nothing to tell but loopback. */
-function systemInterfaces(): Interfaces {
-  try {
-    return networkInterfaces();
-  } catch {
-    return {};
-  }
 }

@@ -152,3 +152,14 @@ describe("widestHost", () => {
     expect(made({ scope: "public" }, lonely).widestHost("0.0.0.0")).toBe("127.0.0.1");
   });
 });
+
+describe("an advertiser on a system that tells nothing of its interfaces", () => {
+  it("knows loopback only", () => {
+    const advertiser = new Advertiser({ scope: SCOPES }, "net", () => {
+      throw new Error("permission denied");
+    });
+    expect(advertiser.bindHost).toBe("0.0.0.0");
+    expect(said(advertiser, "0.0.0.0")).toEqual([["127.0.0.1"], [], [], []]);
+    expect(advertiser.widestHost("0.0.0.0")).toBe("127.0.0.1");
+  });
+});
