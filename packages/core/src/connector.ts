@@ -51,15 +51,15 @@ export class Connector {
     return key === undefined ? undefined : toBase64(key);
   }
 
-  /** The peer at the alternative that was first to shake hands. */
-  async dial(address: Address, signal: AbortSignal): Promise<LivePeer> {
+  /** The peer at the alternative that was first to shake hands; `moves`: one that we have goes over to this stream. */
+  async dial(address: Address, signal: AbortSignal, moves: boolean): Promise<LivePeer> {
     const { multi } = this.#options;
     const ticket = multi.admission.dial();
     let won: NetworkWay | undefined;
     try {
       const { link, way } = await multi.dial(address, {
         signal,
-        begin: (route, expected) => this.#begin(route, expected),
+        begin: (route, expected) => this.#begin(route, expected, moves),
       });
       won = way;
       return await this.#lobby.dialled(link, ticket, way.dial, signal);
@@ -93,10 +93,10 @@ export class Connector {
     await this.#doors.closeAll();
   }
 
-  #begin(route: Route, expected: Uint8Array | undefined): NetworkWay {
+  #begin(route: Route, expected: Uint8Array | undefined, moves: boolean): NetworkWay {
     const id = expected === undefined ? undefined : toBase64(expected);
     if (id === this.#options.identity.id.text) throw selfDial(shownRoute(route));
-    const dial = this.#lobby.dialling(id);
+    const dial = this.#lobby.dialling(id, moves);
     return {
       dial,
       shaking: () => {

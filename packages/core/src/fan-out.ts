@@ -9,8 +9,8 @@ import { asNetworkError, networkError } from "./errors.ts";
 import { encodeHeader } from "./frame.ts";
 import { PeerId } from "./identity.ts";
 import type { Logger } from "./logger.ts";
-import { isSigned, type Message } from "./message.ts";
-import { flagsOf, type LivePeer, type Peer, payloadOf } from "./peer.ts";
+import { flagsOf, isSigned, type Message, payloadOf } from "./message.ts";
+import type { LivePeer, Peer } from "./peer.ts";
 
 /** A peer, its id, its id's text, or an address of it. */
 export type PeerName = Peer | PeerId | string;

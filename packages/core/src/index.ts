@@ -45,7 +45,7 @@ export {
   type Serving,
 } from "./multiserver.ts";
 // The network
-export { type ChannelHandler, Network, type NetworkOptions } from "./network.ts";
+export { type AddOptions, type ChannelHandler, Network, type NetworkOptions } from "./network.ts";
 export { APPLICATION_START, isCoreOpcode, MAX_OPCODE, OPCODE_BLOCKS, OPCODES } from "./opcode.ts";
 export type { Peer } from "./peer.ts";
 // Plugins

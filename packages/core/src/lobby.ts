@@ -12,6 +12,7 @@ import { type Identity, PeerId } from "./identity.ts";
 import { LANES } from "./lane.ts";
 import type { Limits } from "./limits.ts";
 import type { Logger } from "./logger.ts";
+import { giveTime } from "./move.ts";
 import { OPCODES } from "./opcode.ts";
 import { BufferPool } from "./outbox.ts";
 import { type Dial, Pairing, STANDING, type Standing } from "./pairing.ts";
@@ -49,6 +50,9 @@ interface Candidate {
   answered: boolean;
 }
 
+/** What a confirm says when the stream is to take the place of the one that both sides have. */
+const MOVES = 2;
+
 /** How long an arrival waits for a dial of ours to the same node: longer than a handshake takes, shorter than a dialer waits. */
 const ARRIVALS_WAIT_MS = 1_000;
 
@@ -74,14 +78,15 @@ export class Lobby {
     this.#pairing = new Pairing(options.identity.id, {
       welcome: (peer, standing) => this.#welcome(peer, standing),
       confirm: (peer, previous, standing) => this.#confirm(peer, previous, standing),
+      move: (peer, live) => this.#move(peer, live),
       decline: (peer) => this.#decline(peer),
       admit: (peer, previous) => this.#admit(peer, previous, this.#candidates.get(peer)?.fresh),
     });
   }
 
   /** A dial begins; `expected` is the text of the key its address names. */
-  dialling(expected: string | undefined): Dial<LivePeer> {
-    return this.#pairing.dialling(expected);
+  dialling(expected: string | undefined, moves: boolean): Dial<LivePeer> {
+    return this.#pairing.dialling(expected, moves);
   }
 
   /** The dial is over, whatever came of it. */
@@ -137,12 +142,16 @@ export class Lobby {
 
   /** Nothing is left of a peer's stream: its place is free. */
   released(peer: LivePeer): void {
-    this.#tickets.get(peer.stream)?.leave();
-    this.#tickets.delete(peer.stream);
+    this.#give(peer.stream);
     if (!peer.admitted) return;
     const left = (this.#lingering.get(peer.id.text) ?? 1) - 1;
     if (left === 0) this.#lingering.delete(peer.id.text);
     else this.#lingering.set(peer.id.text, left);
+  }
+
+  #give(stream: Stream): void {
+    this.#tickets.get(stream)?.leave();
+    this.#tickets.delete(stream);
   }
 
   /** Makes the candidate of a link. Throws `SELF_DIAL`. */
@@ -151,9 +160,8 @@ export class Lobby {
     const key = link.session.remoteKey;
     const id = key === undefined ? PeerId.unproved(runtime.randomBytes(16)) : PeerId.from(key);
     if (id.text === identity.id.text) {
-      const error = selfDial(link.address);
-      link.connection.abort(error);
-      throw error;
+      link.connection.abort(selfDial(link.address));
+      throw selfDial(link.address);
     }
     const outcome = deferred<LivePeer | "declined">();
     const handler = {
@@ -227,14 +235,14 @@ export class Lobby {
       frame.nonce + frame.flags === 0 &&
       frame.payload.length === 1 &&
       flag !== undefined &&
-      flag <= (welcome ? STANDING.leaving : 1);
+      flag <= (welcome ? STANDING.leaving : MOVES);
     if (candidate.answered || !(fits || !peer.authenticated)) {
       throw networkError("FRAME_MALFORMED", `opcode ${frame.opcode} before the stream was agreed`);
     }
     candidate.answered = true;
     if (candidate.dial === undefined) {
-      candidate.fresh = flag === 1;
-      this.#pairing.confirmed(peer.id, peer);
+      candidate.fresh = flag !== 0;
+      this.#pairing.confirmed(peer.id, peer, flag === MOVES);
     } else if (peer.authenticated) {
       this.#pairing.welcomed(candidate.dial, peer.id, flag as Standing);
     } else {
@@ -266,26 +274,24 @@ export class Lobby {
     }
     this.#successors.set(previous, peer);
     peer.stream.hold();
-    if (dead === true) previous.stream.abort(replaced(previous));
-    else this.#giveTime(previous);
+    const { runtime, limits } = this.#options;
+    const cut = (): void => previous.stream.abort(replaced(previous));
+    if (dead === true) cut();
+    else giveTime(previous.stream, runtime, limits.closeTimeoutMs, cut);
   }
 
-  /** The older stream may bring its last messages, as long as `closeTimeoutMs` never pass without a byte of them. */
-  #giveTime(previous: LivePeer): void {
-    const { stream } = previous;
-    const { runtime, limits } = this.#options;
-    let seen = -1;
-    let timer: Timer | undefined;
-    const look = (): void => {
-      if (stream.bytesIn === seen) {
-        stream.abort(replaced(previous));
-        return;
-      }
-      seen = stream.bytesIn;
-      timer = runtime.setTimer(look, limits.closeTimeoutMs);
-    };
-    look();
-    void stream.released.then(() => timer?.cancel());
+  /** A peer that both sides have goes over to the candidate's stream, and the candidate is no more. */
+  #move(peer: LivePeer, live: LivePeer): void {
+    const candidate = this.#candidates.get(peer);
+    if (candidate === undefined) return;
+    if (peer.side === "dialer") this.#say(peer, OPCODES.confirm, MOVES);
+    this.#candidates.delete(peer);
+    this.#stopTimers(peer, candidate);
+    candidate.ticket.settle();
+    const { id, stream } = live;
+    const done = (): void => this.#pairing.moved(id);
+    live.moveTo(peer.stream, { done, released: () => this.#give(stream) });
+    candidate.outcome.resolve(live);
   }
 
   #say(peer: LivePeer, opcode: number, flag: number): void {

@@ -9,6 +9,7 @@ import { concat, fromUtf8, toUtf8, writeU32 } from "./bytes.ts";
 import { asError, networkError } from "./errors.ts";
 import { FLAGS, type Frame } from "./frame.ts";
 import { PeerId, verify } from "./identity.ts";
+import type { Limits } from "./limits.ts";
 import { APPLICATION_START, checkOpcode } from "./opcode.ts";
 
 /** What `send` and `broadcast` take. */
@@ -230,4 +231,27 @@ export interface MessageOrigin {
   readonly networkId: Uint8Array;
   /** The body broke its type: the peer is at fault. */
   malformed(error: Error): void;
+}
+
+/** Throws `TypeError` or `RangeError` unless this is something `send` can take. */
+export function checkMessage(message: Message, limits: Readonly<Limits>): void {
+  if (typeof message !== "object" || message === null || !(message.body instanceof Uint8Array)) {
+    throw new TypeError("message must be { opcode: number, body: Uint8Array }");
+  }
+  checkOpcode(message.opcode, "message.opcode");
+  if (message.body.length > limits.maxMessageBytes) {
+    throw new RangeError(
+      `message.body has ${message.body.length} bytes; limits.maxMessageBytes is ${limits.maxMessageBytes}. Use a channel for more`,
+    );
+  }
+}
+
+/** What follows the header on the wire: the signature, if any, then the body. */
+export function payloadOf(message: Message): readonly Uint8Array[] {
+  if (!isSigned(message)) return [message.body];
+  return [message.signer.bytes, message.signature, message.body];
+}
+
+export function flagsOf(message: Message): number {
+  return isSigned(message) ? FLAGS.signed : 0;
 }

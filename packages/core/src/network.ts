@@ -18,16 +18,16 @@ import { Identity, networkIdOf, PeerId } from "./identity.ts";
 import { type Limits, withDefaults } from "./limits.ts";
 import type { Authorize } from "./lobby.ts";
 import { harmless, type Logger, silent } from "./logger.ts";
-import { type Message, type SignedMessage, signedBytes } from "./message.ts";
+import { checkMessage, type Message, type SignedMessage, signedBytes } from "./message.ts";
 import { MultiServer } from "./multiserver.ts";
-import { checkMessage, LivePeer, type Peer } from "./peer.ts";
+import { LivePeer, type Peer } from "./peer.ts";
 import type { AnyPlugin } from "./plugin.ts";
 import { sheltered } from "./plugin-context.ts";
 import { PluginHost } from "./plugin-host.ts";
 import { RouteTable } from "./route-table.ts";
 import { type Runtime, systemRuntime } from "./runtime.ts";
 import type { StackParts } from "./stack.ts";
-import { type Counters, type NetworkState, snapshot } from "./state.ts";
+import { addTraffic, type Counters, type NetworkState, snapshot } from "./state.ts";
 
 export interface NetworkOptions extends Choice {
   /** Default: a fresh one. */
@@ -46,6 +46,12 @@ export interface NetworkOptions extends Choice {
   logger?: Logger;
   /** Changes to the defaults in `limits.ts`. */
   limits?: Partial<Limits>;
+}
+
+export interface AddOptions {
+  readonly signal?: AbortSignal;
+  /** Default false: a node that is a peer already stays on the stream it has. */
+  readonly move?: boolean;
 }
 
 /** Takes a channel that a peer opened; see `network.handleChannel`. */
@@ -135,7 +141,9 @@ export class Network implements AsyncDisposable {
       },
       added: (peer) => this.#added(peer),
     });
-    this.#dials = new Dials((address, signal) => this.#connector.dial(address, signal));
+    this.#dials = new Dials((address, signal, moves) =>
+      this.#connector.dial(address, signal, moves),
+    );
     this.#fanOut = new FanOut({
       logger: this.logger,
       nextNonce: () => this.#nextNonce(),
@@ -208,20 +216,25 @@ export class Network implements AsyncDisposable {
 
   /**
    * The peer at an address: the one we have, or a new one once its handshake is done and `nodeAdded` has
-   * fired. Concurrent calls for one address share one dial. Rejects `AddressError`, `DialError`,
-   * `HandshakeError` or the signal's reason.
+   * fired. Concurrent calls for one address share one dial. With `move`, a peer that we have over another
+   * stream goes over to this address: the same peer, and nothing that was accepted is lost. Rejects
+   * `AddressError`, `DialError`, `HandshakeError` or the signal's reason.
    */
-  async add(address: string, options: { signal?: AbortSignal } = {}): Promise<Peer> {
+  async add(address: string, options: AddOptions = {}): Promise<Peer> {
     const parsed = parseAddress(address);
     this.#checkOpen();
     options.signal?.throwIfAborted();
-    const present = this.#presentAt(parsed);
+    const { move = false } = options;
+    const present = this.#presentAt(parsed, move);
     if (present !== undefined) {
       present.writable = true;
       this.#wanted.set(address, present.id.text);
       return present;
     }
-    const peer = await this.#dial(parsed, options.signal);
+    const peer = await this.#dial(parsed, options.signal, move);
+    // The place it moved to is where to find it from now on.
+    if (move)
+      for (const [old, id] of this.#wanted) if (id === peer.id.text) this.#wanted.delete(old);
     // Else it was deleted, or left, in the same turn.
     if (peer.connected) this.#wanted.set(address, peer.id.text);
     return peer;
@@ -326,10 +339,7 @@ export class Network implements AsyncDisposable {
   #left(peer: LivePeer, reason: NetworkError): void {
     if (!this.#table.delete(peer)) return;
     this.#counters.deleted++;
-    this.#counters.messagesIn += peer.stream.messagesIn;
-    this.#counters.messagesOut += peer.stream.messagesOut;
-    this.#counters.bytesIn += peer.stream.bytesIn;
-    this.#counters.bytesOut += peer.stream.bytesOut;
+    addTraffic(this.#counters, peer.traffic);
     this.#plugins.nodeDeleted(peer, reason);
     this.#connector.lobby.left(peer);
   }
@@ -346,8 +356,9 @@ export class Network implements AsyncDisposable {
     return this.#presentAt(parseAddress(peer)) ?? this.#table.get(this.#wanted.get(peer) ?? "");
   }
 
-  #presentAt(address: Address): LivePeer | undefined {
-    for (const route of address.routes) {
+  /** `exactly`: over a stream that leads to one of the alternatives, whoever else is the same node. */
+  #presentAt(address: Address, exactly: boolean = false): LivePeer | undefined {
+    for (const route of exactly ? [] : address.routes) {
       const key = this.#connector.keyOf(route);
       const peer = key === undefined ? undefined : this.#table.get(key);
       if (peer !== undefined) return peer;
@@ -371,9 +382,9 @@ export class Network implements AsyncDisposable {
     }
   }
 
-  async #dial(address: Address, signal?: AbortSignal): Promise<LivePeer> {
+  async #dial(address: Address, signal?: AbortSignal, move: boolean = false): Promise<LivePeer> {
     await this.#plugins.started();
     this.#checkOpen();
-    return this.#dials.join(address, signal);
+    return this.#dials.join(address, signal, move);
   }
 }

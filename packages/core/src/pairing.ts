@@ -32,6 +32,8 @@ export type Standing = 0 | 1 | 2 | 3;
 /** A dial under way. */
 export interface Dial<C> {
   readonly startedAt: number;
+  /** It is to take the place of the stream that serves the pair, not to be declined for its sake. */
+  readonly moves: boolean;
   /** The handshake has begun: it will be decided soon, so arrivals of the same node may wait for it. */
   connected: boolean;
   key: string | undefined;
@@ -45,6 +47,8 @@ export interface PairingActions<C> {
    * no longer has; with standing `leaving` it may still bring messages, else it is dead.
    */
   confirm(candidate: C, previous: C | undefined, standing: Standing): void;
+  /** Both sides have a stream and keep it until `into` has taken its place: the peer of `live` goes over. */
+  move(into: C, live: C): void;
   /** The dialer's decision against: another stream serves this pair, or will. */
   decline(candidate: C): void;
   /** The listener's end of `confirm`. `previous` is a stream with the same node that the dialer no longer has. */
@@ -73,6 +77,8 @@ export class Pairing<C> {
   readonly #actions: PairingActions<C>;
   readonly #live = new Map<string, Live<C>>();
   readonly #pairs = new Map<string, Pair<C>>();
+  /** Nodes whose peer is going over to another stream; one move at a time. */
+  readonly #moving = new Set<string>();
   #clock = 0;
 
   constructor(own: PeerId, actions: PairingActions<C>) {
@@ -86,9 +92,10 @@ export class Pairing<C> {
   }
 
   /** A dial begins; `expected` when its address names the key. Ends with `settled`. */
-  dialling(expected: string | undefined): Dial<C> {
+  dialling(expected: string | undefined, moves: boolean = false): Dial<C> {
     const dial: Dial<C> = {
       startedAt: ++this.#clock,
+      moves,
       connected: false,
       key: expected,
       candidate: undefined,
@@ -138,11 +145,16 @@ export class Pairing<C> {
     this.#sweep(pair);
   }
 
-  /** The dialer of an arrival decided for it. */
-  confirmed(id: PeerId, candidate: C): void {
+  /** The dialer of an arrival decided for it; `moves`: to take the place of the stream that serves the pair. */
+  confirmed(id: PeerId, candidate: C, moves: boolean = false): void {
     const pair = this.#pair(id.text);
     pair.open.delete(candidate);
     const previous = this.#live.get(id.text)?.candidate;
+    if (moves && previous !== undefined) {
+      this.#move(id.text, candidate, previous);
+      this.#sweep(pair);
+      return;
+    }
     this.#live.set(id.text, { candidate, since: ++this.#clock });
     this.#actions.admit(candidate, previous);
     this.#welcomeAll(pair);
@@ -150,9 +162,17 @@ export class Pairing<C> {
     this.#sweep(pair);
   }
 
+  /** The old stream of a move is over. */
+  moved(id: PeerId): void {
+    this.#moving.delete(id.text);
+  }
+
   /** A stream with this node ended, alive or not. */
   gone(id: PeerId, candidate: C): void {
-    if (this.#live.get(id.text)?.candidate === candidate) this.#live.delete(id.text);
+    if (this.#live.get(id.text)?.candidate === candidate) {
+      this.#live.delete(id.text);
+      this.#moving.delete(id.text);
+    }
     const pair = this.#pairs.get(id.text);
     if (pair === undefined) return;
     pair.open.delete(candidate);
@@ -174,7 +194,13 @@ export class Pairing<C> {
 
   #welcome(pair: Pair<C>, candidate: C): void {
     const others = pair.open.size > 0 ? STANDING.candidate : STANDING.none;
-    const standing = this.#live.has(pair.key) ? STANDING.live : others;
+    // While one move is under way, a second is turned down: its dialer must not see a stream to replace.
+    const live = this.#live.has(pair.key) && !this.#moving.has(pair.key);
+    const standing = live
+      ? STANDING.live
+      : this.#moving.has(pair.key)
+        ? STANDING.candidate
+        : others;
     pair.open.add(candidate);
     this.#actions.welcome(candidate, standing);
   }
@@ -183,6 +209,10 @@ export class Pairing<C> {
     const { candidate } = dial;
     if (candidate === undefined) return;
     const live = this.#live.get(pair.key);
+    if (live !== undefined && this.#mayMove(pair, dial, live, id, standing)) {
+      this.#move(pair.key, candidate, live.candidate);
+      return;
+    }
     if (live !== undefined) {
       // Alive here since before this dial began, and the other side has nothing: it is over there.
       const over = standing === STANDING.none || standing === STANDING.leaving;
@@ -205,6 +235,20 @@ export class Pairing<C> {
     this.#actions.confirm(candidate, live?.candidate, standing);
     this.#welcomeAll(pair);
     this.#reconsider(pair, id);
+  }
+
+  #mayMove(pair: Pair<C>, dial: Dial<C>, live: Live<C>, id: PeerId, standing: Standing): boolean {
+    if (!dial.moves || standing !== STANDING.live || this.#moving.has(pair.key)) return false;
+    if (live.since > dial.startedAt) return false;
+    // Both may be at it: an arrival that was told of our stream may be a move too, and the smaller key's wins.
+    return pair.open.size === 0 || compare(this.#own, id.bytes) < 0;
+  }
+
+  /** The peer stays the same; only its stream is another. */
+  #move(key: string, into: C, live: C): void {
+    this.#live.set(key, { candidate: live, since: ++this.#clock });
+    this.#moving.add(key);
+    this.#actions.move(into, live);
   }
 
   /** Dials that waited for an arrival decide again: there is a live stream now, or nothing to wait for. */

@@ -6,7 +6,6 @@
 
 import { type Channel, ChannelHost } from "./channel.ts";
 import type { Side } from "./connection.ts";
-import { Deadlines } from "./deadlines.ts";
 import { NetworkError, networkError } from "./errors.ts";
 import { FLAGS, type Frame } from "./frame.ts";
 import { type Goodbye, saidByUs } from "./goodbye.ts";
@@ -14,16 +13,20 @@ import type { PeerId } from "./identity.ts";
 import { LANES, type Lane } from "./lane.ts";
 import type { Limits } from "./limits.ts";
 import {
+  checkMessage,
+  flagsOf,
   InboundMessage,
   isSigned,
   type Message,
   type MessageOrigin,
   type MessageType,
+  payloadOf,
 } from "./message.ts";
-import { checkOpcode, isCoreOpcode, OPCODES } from "./opcode.ts";
+import { Move } from "./move.ts";
+import { isCoreOpcode, OPCODES } from "./opcode.ts";
 import type { Batch } from "./outbox.ts";
-import { type Deferred, deferred } from "./queue.ts";
-import type { Runtime, Timer } from "./runtime.ts";
+import { Requests } from "./requests.ts";
+import type { Runtime } from "./runtime.ts";
 import type { Stream } from "./stream.ts";
 
 /** What users and plugins see of a peer. */
@@ -83,33 +86,11 @@ export interface PeerOwner {
   ): ((channel: Channel, peer: Peer) => void | Promise<void>) | undefined;
 }
 
-interface Pending {
-  readonly nonce: number;
-  readonly replyTo: MessageType<unknown>;
-  readonly answer: Deferred<InboundMessage>;
-}
-
-/** Throws `TypeError` or `RangeError` unless this is something `send` can take. */
-export function checkMessage(message: Message, limits: Readonly<Limits>): void {
-  if (typeof message !== "object" || message === null || !(message.body instanceof Uint8Array)) {
-    throw new TypeError("message must be { opcode: number, body: Uint8Array }");
-  }
-  checkOpcode(message.opcode, "message.opcode");
-  if (message.body.length > limits.maxMessageBytes) {
-    throw new RangeError(
-      `message.body has ${message.body.length} bytes; limits.maxMessageBytes is ${limits.maxMessageBytes}. Use a channel for more`,
-    );
-  }
-}
-
-/** What follows the header on the wire: the signature, if any, then the body. */
-export function payloadOf(message: Message): readonly Uint8Array[] {
-  if (!isSigned(message)) return [message.body];
-  return [message.signer.bytes, message.signature, message.body];
-}
-
-export function flagsOf(message: Message): number {
-  return isSigned(message) ? FLAGS.signed : 0;
+export interface Traffic {
+  messagesIn: number;
+  messagesOut: number;
+  bytesIn: number;
+  bytesOut: number;
 }
 
 export class LivePeer implements Peer, MessageOrigin {
@@ -126,18 +107,75 @@ export class LivePeer implements Peer, MessageOrigin {
   lastError: NetworkError | undefined;
   /** Hooks under way for this peer's messages. */
   inFlight = 0;
-  readonly stream: Stream;
   readonly #owner: PeerOwner;
+  /** Numbers the channels, and stays what it was when the peer moves. */
+  readonly #channelSide: Side;
+  #stream: Stream;
+  #move: Move | undefined;
+  /** Of streams that the peer moved away from. */
+  readonly #past: Traffic = { messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0 };
   /** Made with the first request, as what follows is with its first use: most peers of a large network are idle. */
-  #pending: Map<number, Pending> | undefined;
-  #requests: Deadlines<Pending> | undefined;
+  #requests: Requests | undefined;
   #channels: ChannelHost | undefined;
 
   constructor(id: PeerId, stream: Stream, owner: PeerOwner) {
     this.id = id;
     this.authenticated = id.proved;
-    this.stream = stream;
+    this.#stream = stream;
+    this.#channelSide = stream.side;
     this.#owner = owner;
+  }
+
+  /** Where it is written to. */
+  get stream(): Stream {
+    return this.#stream;
+  }
+
+  /** An older stream still brings what the other side had accepted for it. */
+  get moving(): boolean {
+    return this.#move !== undefined;
+  }
+
+  /** Counted over all its streams. */
+  get traffic(): Traffic {
+    const total = { ...this.#past };
+    count(total, this.#stream);
+    if (this.#move !== undefined) count(total, this.#move.from);
+    return total;
+  }
+
+  /** Goes over to another stream of the same node; `done` is called when the old one is over. */
+  moveTo(to: Stream, hooks: { readonly done: () => void; readonly released: () => void }): void {
+    const { runtime, limits } = this.#owner;
+    const from = this.#stream;
+    this.#stream = to;
+    to.handler = this;
+    this.#move = new Move({
+      from,
+      to,
+      runtime,
+      patienceMs: limits.closeTimeoutMs,
+      frame: (frame) => this.frame(frame),
+      over: (error) => {
+        this.#move = undefined;
+        count(this.#past, from);
+        if (error !== undefined) this.lastError = error;
+        if (!this.paused) to.release();
+        hooks.done();
+      },
+      released: hooks.released,
+    });
+  }
+
+  /** Reads no more until `resume`. */
+  pause(): void {
+    this.#move?.from.hold();
+    this.#stream.hold();
+  }
+
+  resume(): void {
+    if (this.#move === undefined) this.#stream.release();
+    else this.#move.from.release();
   }
 
   get networkId(): Uint8Array {
@@ -162,7 +200,7 @@ export class LivePeer implements Peer, MessageOrigin {
   }
 
   get bytesIn(): number {
-    return this.stream.bytesIn;
+    return this.traffic.bytesIn;
   }
 
   get queuedBytes(): number {
@@ -174,7 +212,7 @@ export class LivePeer implements Peer, MessageOrigin {
   }
 
   get pendingRequests(): number {
-    return this.#pending?.size ?? 0;
+    return this.#requests?.size ?? 0;
   }
 
   get channels(): number {
@@ -212,52 +250,22 @@ export class LivePeer implements Peer, MessageOrigin {
     if (typeof reply?.decode !== "function") throw new TypeError("reply must be a message type");
     if (options.timeoutMs !== undefined && !(options.timeoutMs > 0))
       throw new RangeError("timeoutMs must be a positive number");
-    if (isSigned(message) && this.#pending?.has(message.nonce))
+    if (isSigned(message) && this.#requests?.has(message.nonce))
       throw new TypeError("this signed message already waits for its reply; sign it anew");
-    return this.#request(message, reply, options.signal, options.timeoutMs);
+    return this.#request(message, reply, options);
   }
 
   async #request<R>(
     message: Message,
     reply: MessageType<R>,
-    signal: AbortSignal | undefined,
-    timeoutMs: number | undefined,
+    options: { signal?: AbortSignal; timeoutMs?: number },
   ): Promise<R> {
-    const { limits, runtime } = this.#owner;
-    signal?.throwIfAborted();
-    this.#pending ??= new Map();
-    if (this.#pending.size >= limits.maxPendingRequests) {
-      throw networkError(
-        "SEND_BUFFER_FULL",
-        `${this.#pending.size} requests already wait for this peer`,
-      );
-    }
-    const pending: Pending = { nonce: this.#nonceOf(message), replyTo: reply, answer: deferred() };
-    this.#pending.set(pending.nonce, pending);
-    const onAbort = (): void => pending.answer.reject(signal?.reason);
-    let timer: Timer | undefined;
-    try {
-      // First, since a peer that left refuses here: nothing would cancel a timer set before.
-      this.#send(LANES.normal, message, pending.nonce, flagsOf(message));
-      if (timeoutMs === undefined) this.#deadlines.add(pending);
-      else timer = runtime.setTimer(() => this.#late(pending, timeoutMs), timeoutMs);
-      signal?.addEventListener("abort", onAbort, { once: true });
-      const answer = await pending.answer.promise;
-      const value = answer.as(reply);
-      if (value === undefined) {
-        throw networkError(
-          "BODY_MALFORMED",
-          `the reply has opcode ${answer.opcode}, not ${reply.opcode} (${reply.name})`,
-          { peer: this.id.text },
-        );
-      }
-      return value;
-    } finally {
-      this.#pending?.delete(pending.nonce);
-      this.#requests?.delete(pending);
-      timer?.cancel();
-      signal?.removeEventListener("abort", onAbort);
-    }
+    options.signal?.throwIfAborted();
+    const nonce = this.#nonceOf(message);
+    const send = (): void => {
+      this.#send(LANES.normal, message, nonce, flagsOf(message));
+    };
+    return this.#asked.ask(nonce, reply, send, options);
   }
 
   openChannel(name: string, options: { signal?: AbortSignal } = {}): Promise<Channel> {
@@ -271,23 +279,16 @@ export class LivePeer implements Peer, MessageOrigin {
       return;
     }
     const message = new InboundMessage(frame, this.id, this);
-    if (message.isReply) {
-      const pending = this.#pending?.get(frame.nonce);
-      if (pending !== undefined) {
-        pending.answer.resolve(message);
-        return;
-      }
-    }
+    if (message.isReply && this.#requests?.answered(message) === true) return;
     this.#owner.received(this, message);
   }
 
   /** The stream is over: everything that waits for this peer fails now, with the reason. */
   ended(reason: NetworkError): void {
     this.lastError = reason;
-    for (const pending of this.#pending?.values() ?? []) pending.answer.reject(reason);
-    this.#pending = undefined;
-    this.#requests?.clear();
+    this.#requests?.fail(reason);
     this.#channels?.close(reason);
+    this.#move?.from.close({ code: "STREAM_CLOSED", text: "the peer is over" });
     this.#owner.left(this, reason);
   }
 
@@ -313,7 +314,7 @@ export class LivePeer implements Peer, MessageOrigin {
   #nonceOf(message: Message): number {
     if (isSigned(message)) return message.nonce;
     let nonce = this.#owner.nextNonce();
-    while (this.#pending?.has(nonce)) nonce = this.#owner.nextNonce();
+    while (this.#requests?.has(nonce)) nonce = this.#owner.nextNonce();
     return nonce;
   }
 
@@ -338,23 +339,22 @@ export class LivePeer implements Peer, MessageOrigin {
     return error;
   }
 
-  get #deadlines(): Deadlines<Pending> {
+  get #asked(): Requests {
     const { runtime, limits } = this.#owner;
-    this.#requests ??= new Deadlines(runtime, limits.requestTimeoutMs, (pending) =>
-      this.#late(pending, limits.requestTimeoutMs),
-    );
+    this.#requests ??= new Requests({
+      runtime,
+      limits,
+      peer: this.id.text,
+      late: (error) => {
+        this.lastError = error;
+      },
+    });
     return this.#requests;
-  }
-
-  #late(pending: Pending, timeoutMs: number): void {
-    const why = `no ${pending.replyTo.name} within ${timeoutMs} ms`;
-    this.lastError = networkError("REQUEST_TIMEOUT", why, { peer: this.id.text });
-    pending.answer.reject(this.lastError);
   }
 
   get #channelHost(): ChannelHost {
     this.#channels ??= new ChannelHost({
-      side: this.side,
+      side: this.#channelSide,
       limits: this.#owner.limits,
       runtime: this.#owner.runtime,
       port: { send: (lane, body) => this.#postChannel(lane, body) },
@@ -374,6 +374,13 @@ export class LivePeer implements Peer, MessageOrigin {
       return refused(error);
     }
   }
+}
+
+function count(into: Traffic, stream: Stream): void {
+  into.messagesIn += stream.messagesIn;
+  into.messagesOut += stream.messagesOut;
+  into.bytesIn += stream.bytesIn;
+  into.bytesOut += stream.bytesOut;
 }
 
 /** A rejection that crashes nobody who does not look at it. */

@@ -278,7 +278,7 @@ export class PluginHost {
     const running: Running = { entry, hook, peer, over: false };
     this.#deadlines.add(running);
     entry.inFlight++;
-    if (++peer.inFlight >= this.#options.limits.maxInFlight) peer.stream.hold();
+    if (++peer.inFlight >= this.#options.limits.maxInFlight) peer.pause();
     // Not `settled.then`, which a promise's maker may have replaced.
     Promise.prototype.then.call(
       settled,
@@ -299,7 +299,7 @@ export class PluginHost {
     this.#deadlines.delete(running);
     running.entry.inFlight--;
     const { peer } = running;
-    if (--peer.inFlight < this.#options.limits.maxInFlight) peer.stream.release();
+    if (--peer.inFlight < this.#options.limits.maxInFlight) peer.resume();
     return true;
   }
 

@@ -3,7 +3,7 @@
  */
 
 import type { Side } from "./connection.ts";
-import type { LivePeer } from "./peer.ts";
+import type { LivePeer, Traffic } from "./peer.ts";
 import type { PluginState } from "./plugin-host.ts";
 
 export interface PeerState {
@@ -61,10 +61,7 @@ export function snapshot(of: {
   const counters = { ...of.counters };
   const peers: PeerState[] = [];
   for (const peer of of.peers) {
-    counters.messagesIn += peer.stream.messagesIn;
-    counters.messagesOut += peer.stream.messagesOut;
-    counters.bytesIn += peer.stream.bytesIn;
-    counters.bytesOut += peer.stream.bytesOut;
+    addTraffic(counters, peer.traffic);
     peers.push(Object.freeze(stateOf(peer)));
   }
   return Object.freeze({
@@ -77,7 +74,7 @@ export function snapshot(of: {
 }
 
 function stateOf(peer: LivePeer): PeerState {
-  const { lastError, stream } = peer;
+  const { lastError, stream, traffic } = peer;
   return {
     id: peer.id.text,
     address: peer.address,
@@ -86,10 +83,10 @@ function stateOf(peer: LivePeer): PeerState {
     authenticated: peer.authenticated,
     writable: peer.writable,
     roundTripMs: peer.roundTripMs ?? null,
-    bytesIn: stream.bytesIn,
-    bytesOut: stream.bytesOut,
-    messagesIn: stream.messagesIn,
-    messagesOut: stream.messagesOut,
+    bytesIn: traffic.bytesIn,
+    bytesOut: traffic.bytesOut,
+    messagesIn: traffic.messagesIn,
+    messagesOut: traffic.messagesOut,
     queuedBytes: stream.queuedBytes,
     pendingRequests: peer.pendingRequests,
     channels: peer.channels,
@@ -99,4 +96,11 @@ function stateOf(peer: LivePeer): PeerState {
         ? null
         : Object.freeze({ code: lastError.code, message: lastError.message }),
   };
+}
+
+export function addTraffic(counters: Counters, traffic: Traffic): void {
+  counters.messagesIn += traffic.messagesIn;
+  counters.messagesOut += traffic.messagesOut;
+  counters.bytesIn += traffic.bytesIn;
+  counters.bytesOut += traffic.bytesOut;
 }

@@ -53,6 +53,9 @@ export class Stream implements OutboxOwner {
   readonly #outbox: Outbox;
   readonly #decoder: FrameDecoder;
   #reason: NetworkError | undefined;
+  /** Why it takes nothing more to send while it still delivers; and the goodbye that is then still to be said. */
+  #leaving: NetworkError | undefined;
+  #owed: Goodbye | undefined;
   #held: Deferred<void> | undefined;
   /** Cuts a peer that takes nothing, or one that is left and does not finish. */
   #timer: Timer | undefined;
@@ -90,6 +93,9 @@ export class Stream implements OutboxOwner {
   get ended(): NetworkError | undefined {
     return this.#reason;
   }
+
+  /** The other side said goodbye: everything it had accepted was delivered. */
+  saidGoodbye = false;
 
   /** Accepted and not yet handed to the connection. */
   get queuedBytes(): number {
@@ -129,8 +135,13 @@ export class Stream implements OutboxOwner {
 
   #append(lane: Lane, header: Uint8Array, payload: readonly Uint8Array[]): Batch {
     // What came behind the goodbye would be taken here and ignored there.
-    if (this.#reason !== undefined) throw this.#reason;
+    const over = this.#reason ?? this.#leaving;
+    if (over !== undefined) throw over;
     return this.#outbox.append(lane, header, payload);
+  }
+
+  get held(): boolean {
+    return this.#held !== undefined;
   }
 
   /** Stops reading until `release()`: the other side is slowed by its own transport. */
@@ -149,6 +160,17 @@ export class Stream implements OutboxOwner {
    */
   close(goodbye: Goodbye, reason: NetworkError = saidByUs(goodbye)): void {
     this.#over(reason, goodbye);
+  }
+
+  /**
+   * Takes nothing more to send; what the other side still has is delivered, until its own goodbye ends the
+   * stream. Ours is said behind what was accepted: `first`, or only once the other side's came. No deadline of its own.
+   */
+  leave(goodbye: Goodbye, first: boolean): void {
+    if (this.#reason !== undefined || this.#leaving !== undefined) return;
+    if (first) this.#sayGoodbye(goodbye);
+    else this.#owed = goodbye;
+    this.#leaving = saidByUs(goodbye);
   }
 
   /** Over now, without a goodbye. */
@@ -231,7 +253,9 @@ export class Stream implements OutboxOwner {
   readonly #onFrame = (buffer: Uint8Array, start: number, end: number): boolean => {
     const frame = decodeFrame(buffer, start, end);
     if (frame.opcode === OPCODES.disconnect) {
-      this.#over(saidByPeer(decodeGoodbye(frame.payload)), undefined);
+      const reason = saidByPeer(decodeGoodbye(frame.payload));
+      this.saidGoodbye = true;
+      this.#over(reason, undefined);
     } else {
       this.framesIn++;
       if (!isCoreOpcode(frame.opcode)) this.messagesIn++;
@@ -258,22 +282,25 @@ export class Stream implements OutboxOwner {
   #over(reason: NetworkError, goodbye: Goodbye | undefined): void {
     if (this.#reason !== undefined) return;
     this.#end(reason);
-    if (goodbye === undefined) this.#outbox.close(reason);
-    void this.#windDown(reason, goodbye);
+    const say = this.#leaving === undefined ? goodbye : this.#owed;
+    if (say === undefined && this.#leaving === undefined) this.#outbox.close(reason);
+    void this.#windDown(reason, say);
+  }
+
+  #sayGoodbye(goodbye: Goodbye): void {
+    try {
+      const body = [encodeGoodbye(goodbye)];
+      this.#outbox.append(LANES.bulk, encodeHeader(OPCODES.disconnect, 0, 0, body), body);
+    } catch {
+      // The queue is full: the goodbye is lost, the end of the connection still tells.
+    }
   }
 
   async #windDown(reason: NetworkError, goodbye: Goodbye | undefined): Promise<void> {
     const { connection } = this.#link;
     this.congested(false);
-    try {
-      if (goodbye !== undefined) {
-        const body = [encodeGoodbye(goodbye)];
-        this.#outbox.append(LANES.bulk, encodeHeader(OPCODES.disconnect, 0, 0, body), body);
-        await this.#outbox.flushed();
-      }
-    } catch {
-      // The queue is full: the goodbye is lost, the end of the connection still tells.
-    }
+    if (goodbye !== undefined) this.#sayGoodbye(goodbye);
+    await this.#outbox.flushed();
     this.#outbox.close(reason);
     await connection.end();
     if (!this.#readingOver) {

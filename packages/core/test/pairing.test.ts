@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { seededNumbers } from "../../../test/support/virtual-runtime.ts";
 import { compare } from "../src/bytes.ts";
 import { Identity, PeerId } from "../src/identity.ts";
-import { Pairing, type PairingActions, STANDING } from "../src/pairing.ts";
+import { Pairing, type PairingActions, STANDING, type Standing } from "../src/pairing.ts";
 import { type Faults, type Node, World } from "./support/pair-model.ts";
 
 const SMALL = PeerId.from(new Uint8Array(32).fill(1));
@@ -151,6 +151,7 @@ describe("the machine by itself", () => {
               ? `confirm ${candidate}`
               : `confirm ${candidate} after ${previous}, ${standing}`,
           ),
+        move: (into, live) => log.push(`move ${live} to ${into}`),
         decline: (candidate) => log.push(`decline ${candidate}`),
         admit: (candidate, previous) => log.push(`admit ${candidate} after ${previous}`),
       },
@@ -184,6 +185,110 @@ describe("the machine by itself", () => {
       expect(log).toEqual(["welcome arrival 0"]);
       expect(first).toEqual(own === SMALL ? [] : ["welcome arrival 0"]);
     }
+  });
+
+  /** A machine with one live stream, which it dialled. */
+  function withLive(own: PeerId, other: PeerId): Said & { pairing: Pairing<string> } {
+    const { log, actions } = recorder();
+    const pairing = new Pairing(own, actions);
+    const dial = pairing.dialling(undefined);
+    pairing.shaken(dial, other, "first");
+    pairing.welcomed(dial, other, STANDING.none);
+    pairing.settled(dial);
+    log.length = 0;
+    return { log, actions, pairing };
+  }
+
+  function decided(
+    pairing: Pairing<string>,
+    other: PeerId,
+    standing: Standing,
+    moves: boolean,
+  ): void {
+    const dial = pairing.dialling(undefined, moves);
+    pairing.shaken(dial, other, "second");
+    pairing.welcomed(dial, other, standing);
+    pairing.settled(dial);
+  }
+
+  it("moves only a dial that asked for it, to a listener that has the stream too", () => {
+    for (const [standing, moves, expected] of [
+      [STANDING.live, true, "move first to second"],
+      [STANDING.live, false, "decline second"],
+      [STANDING.candidate, true, "decline second"],
+      [STANDING.none, true, "confirm second after first, 0"],
+      [STANDING.leaving, true, "confirm second after first, 3"],
+    ] as const) {
+      const { log, pairing } = withLive(SMALL, LARGE);
+      decided(pairing, LARGE, standing, moves);
+      expect(log).toEqual([expected]);
+      expect(pairing.underWay).toBe(0);
+    }
+  });
+
+  it("moves nothing that became live after the dial began", () => {
+    const { log, actions } = recorder();
+    const pairing = new Pairing(SMALL, actions);
+    const early = pairing.dialling(undefined, true);
+    const dial = pairing.dialling(undefined);
+    pairing.shaken(dial, LARGE, "first");
+    pairing.welcomed(dial, LARGE, STANDING.none);
+    pairing.shaken(early, LARGE, "second");
+    pairing.welcomed(early, LARGE, STANDING.live);
+    expect(log).toEqual(["confirm first", "decline second"]);
+  });
+
+  it("moves one at a time: while it does, it moves nothing else and turns other movers down", () => {
+    const { log, pairing } = withLive(SMALL, LARGE);
+    decided(pairing, LARGE, STANDING.live, true);
+    decided(pairing, LARGE, STANDING.live, true);
+    pairing.arrived(LARGE, "arrival");
+    expect(log).toEqual(["move first to second", "decline second", "welcome arrival 1"]);
+    pairing.gone(LARGE, "arrival");
+    pairing.moved(LARGE);
+    log.length = 0;
+    pairing.arrived(LARGE, "arrival");
+    pairing.gone(LARGE, "arrival");
+    decided(pairing, LARGE, STANDING.live, true);
+    expect(log).toEqual(["welcome arrival 2", "move first to second"]);
+  });
+
+  it("keeps the peer that moved as the live one, and forgets the move with it", () => {
+    const { log, pairing } = withLive(SMALL, LARGE);
+    decided(pairing, LARGE, STANDING.live, true);
+    pairing.gone(LARGE, "second");
+    pairing.arrived(LARGE, "arrival");
+    pairing.gone(LARGE, "arrival");
+    pairing.gone(LARGE, "first");
+    pairing.arrived(LARGE, "another");
+    expect(log).toEqual(["move first to second", "welcome arrival 1", "welcome another 0"]);
+  });
+
+  it("goes by the smaller key when both sides move at once", () => {
+    for (const [own, other, expected] of [
+      [SMALL, LARGE, "move first to second"],
+      [LARGE, SMALL, "decline second"],
+    ] as const) {
+      const { log, pairing } = withLive(own, other);
+      pairing.arrived(other, "arrival");
+      decided(pairing, other, STANDING.live, true);
+      expect(log).toEqual(["welcome arrival 2", expected]);
+    }
+  });
+
+  it("as a listener moves what it has, and admits a mover when it has nothing", () => {
+    const { log, pairing } = withLive(SMALL, LARGE);
+    pairing.arrived(LARGE, "arrival");
+    pairing.confirmed(LARGE, "arrival", true);
+    pairing.gone(LARGE, "first");
+    pairing.arrived(LARGE, "later");
+    pairing.confirmed(LARGE, "later", true);
+    expect(log).toEqual([
+      "welcome arrival 2",
+      "move first to arrival",
+      "welcome later 0",
+      "admit later after undefined",
+    ]);
   });
 
   it("lets no arrival wait for a dial that has not connected, or that named nobody", () => {

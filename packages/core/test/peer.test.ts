@@ -4,9 +4,17 @@ import { FLAGS } from "../src/frame.ts";
 import { Identity } from "../src/identity.ts";
 import { LANES } from "../src/lane.ts";
 import { defaultLimits } from "../src/limits.ts";
-import { defineMessage, type Message, type SignedMessage, text } from "../src/message.ts";
+import {
+  checkMessage,
+  defineMessage,
+  flagsOf,
+  type Message,
+  payloadOf,
+  type SignedMessage,
+  text,
+} from "../src/message.ts";
 import { OPCODES } from "../src/opcode.ts";
-import { checkMessage, flagsOf, type LivePeer, type Peer, payloadOf } from "../src/peer.ts";
+import type { LivePeer, Peer } from "../src/peer.ts";
 
 const Word = defineMessage({ name: "peer word", opcode: 1_460, codec: text });
 

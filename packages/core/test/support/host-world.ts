@@ -32,17 +32,17 @@ export class FakePeer {
   lastError: Error | undefined;
   held = false;
   readonly replies: Message[] = [];
-  readonly stream = {
-    hold: (): void => {
-      this.held = true;
-    },
-    release: (): void => {
-      this.held = false;
-    },
-  };
 
   constructor(n: number) {
     this.id = PeerId.from(new Uint8Array(32).fill(n));
+  }
+
+  pause(): void {
+    this.held = true;
+  }
+
+  resume(): void {
+    this.held = false;
   }
 
   async reply(message: Message): Promise<void> {

@@ -103,6 +103,9 @@ export class Node {
         if (end !== end.line.listener) throw new Error("a dialer said welcome");
         end.other.incoming.push({ kind: "welcome", standing });
       },
+      move: () => {
+        throw new Error("no dial of this model moves anything");
+      },
       confirm: (end, previous) => {
         if (end !== end.line.dialer) throw new Error("a listener said confirm");
         end.other.incoming.push({ kind: "confirm" });
