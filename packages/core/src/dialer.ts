@@ -7,11 +7,21 @@
  */
 
 import { type Address, type Route, shownRoute } from "./address.ts";
-import { type Attempt, asNetworkError, NetworkError, networkError, type Stage } from "./errors.ts";
+import {
+  type Attempt,
+  asError,
+  asNetworkError,
+  NetworkError,
+  networkError,
+  type Stage,
+} from "./errors.ts";
 import { race } from "./race.ts";
 import type { Link, Stack, StackOptions } from "./stack.ts";
 
-/** Which ways may be taken, and which of them first. Names are of stacks (`net~noise`) or of single protocols (`noise`). */
+/**
+ * Which ways may be taken, and which of them first. Names are of stacks (`net~noise`) or of single protocols
+ * (`noise`); a transport of several names goes by its own for all of them, and by each for that one: `ws`, `wss`.
+ */
 export interface Choice {
   /** Ways that have one of these go first, in this order; the others after them, as the address has them. */
   readonly prefer?: readonly string[] | undefined;
@@ -55,15 +65,14 @@ export class Dialer {
 
   /** Throws `TypeError` for a preference that is no list of texts. */
   constructor(stacks: readonly Stack[], options: StackOptions, choice: Choice = {}) {
-    checkChoice(choice);
     this.#stacks = stacks;
     this.#options = options;
-    this.#choice = choice;
+    this.#choice = checkChoice(choice);
   }
 
   /** The stack that speaks a route. Throws `ADDRESS_UNSUPPORTED`. */
   stackFor(route: Route): Stack {
-    const stack = this.#stacks.find((candidate) => candidate.speaks(route));
+    const stack = this.find(route);
     if (stack !== undefined) return stack;
     const shown = shownRoute(route);
     const known = this.#stacks.map(({ name }) => name).join(", ");
@@ -82,22 +91,21 @@ export class Dialer {
     const { runtime } = this.#options;
     const { signal } = options;
     const began = runtime.now();
-    const ordered = this.#ordered(address, options);
-    const attempts: Attempt[] = [];
+    const failures = new Map<Route, Attempt>();
     const failed = (route: Route, stage: Stage, startedAt: number, cause: NetworkError): void => {
-      const index = ordered.indexOf(route);
-      attempts[index] = {
+      failures.set(route, {
         address: shownRoute(route),
         stage,
         afterMs: Math.round(startedAt - began),
         tookMs: Math.round(runtime.now() - startedAt),
         cause,
-      };
+      });
     };
+    const ordered = this.#ordered(address, options);
     const candidates: Candidate[] = [];
     for (const route of ordered) {
       try {
-        candidates.push(this.#candidate(route, options));
+        candidates.push({ route, stack: this.check(route, options.allow) });
       } catch (error) {
         if (!(error instanceof NetworkError)) throw error;
         failed(route, "parse", began, error);
@@ -107,45 +115,57 @@ export class Dialer {
       (candidate) => (cancelled: AbortSignal) =>
         this.#try(candidate, { ...options, signal: cancelled }, failed),
     );
+    const discard = ({ link, way }: Dialled<W>): void => {
+      const outrun = (): Error => networkError("STREAM_CLOSED", "another way was faster");
+      link.connection.abort(signal.aborted ? asError(signal.reason) : outrun());
+      way.over?.();
+    };
     try {
-      return await race(ways, {
-        runtime,
-        signal,
-        discard: ({ link, way }) => {
-          link.connection.abort(networkError("STREAM_CLOSED", "another way was faster"));
-          way.over?.();
-        },
-      });
+      const dialled = await race(ways, { runtime, signal, discard });
+      // Between the end of the race and this line the caller may have changed its mind.
+      if (signal.aborted) discard(dialled);
+      signal.throwIfAborted();
+      return dialled;
     } catch (error) {
-      if (signal.aborted) throw signal.reason;
+      signal.throwIfAborted();
       if (!(error instanceof AggregateError)) throw error;
       throw noneWorked(
         address,
-        attempts.filter((attempt) => attempt !== undefined),
+        ordered.flatMap((route) => failures.get(route) ?? []),
       );
     }
   }
 
-  #candidate(route: Route, options: Choice): Candidate {
+  /**
+   * The stack that dials this route as it is written. Throws `ADDRESS_UNSUPPORTED` when there is none or the way
+   * is not allowed, here or by `allow`, and `ADDRESS_MALFORMED` for what the stack cannot dial.
+   */
+  check(route: Route, allow?: readonly string[]): Stack {
     const stack = this.stackFor(route);
     stack.check(route, "dialer");
-    for (const allow of [this.#choice.allow, options.allow]) {
-      if (allow === undefined || allow.some((name) => matches(route, name))) continue;
+    for (const names of [this.#choice.allow, allow]) {
+      if (names === undefined || names.some((name) => matches(route, stack, name))) continue;
       const shown = shownRoute(route);
       throw networkError(
         "ADDRESS_UNSUPPORTED",
-        `${shown} is not allowed here; allowed are ${allow.join(", ") || "none"}`,
+        `${shown} is not allowed here; allowed are ${names.join(", ") || "none"}`,
         { address: shown },
       );
     }
-    return { route, stack };
+    return stack;
   }
 
-  /** In order of preference: a call's before the dialer's, the address's own among equals. */
+  /** The stack that speaks a route, if there is one. */
+  find(route: Route): Stack | undefined {
+    return this.#stacks.find((candidate) => candidate.speaks(route));
+  }
+
+  /** In order of preference: a call's in place of the dialer's, the address's own among equals. */
   #ordered(address: Address, options: Choice): Route[] {
     const prefer = options.prefer ?? this.#choice.prefer ?? [];
     const rank = (route: Route): number => {
-      const found = prefer.findIndex((name) => matches(route, name));
+      const stack = this.find(route);
+      const found = prefer.findIndex((name) => matches(route, stack, name));
       return found < 0 ? prefer.length : found;
     };
     return address.routes.toSorted((a, b) => rank(a) - rank(b));
@@ -167,6 +187,8 @@ export class Dialer {
         ...this.#options,
         signal,
         stage: (reached) => {
+          // A transport that tries several hosts may still tell of one when another has connected.
+          if (stage === "handshake") return;
           stage = reached;
           if (reached === "handshake") begun.shaking?.();
         },
@@ -183,19 +205,22 @@ export class Dialer {
   }
 }
 
-export function checkChoice({ prefer, allow }: Choice): void {
+/** A copy of nothing but the choice. Throws `TypeError` for what is no list of texts. */
+export function checkChoice({ prefer, allow }: Choice): Choice {
   for (const [name, list] of Object.entries({ prefer, allow })) {
     if (list === undefined) continue;
     if (!Array.isArray(list) || list.some((item) => typeof item !== "string")) {
       throw new TypeError(`${name} must be a list of stacks or protocols, such as ["net~noise"]`);
     }
   }
+  return { prefer: prefer?.slice(), allow: allow?.slice() };
 }
 
 /** Whether a route is of this stack, or has this protocol in it. */
-function matches(route: Route, name: string): boolean {
+function matches(route: Route, stack: Stack | undefined, name: string): boolean {
   const names = route.sections.map((section) => section.name);
-  return names.includes(name) || names.join("~") === name;
+  if (names.includes(name) || names.join("~") === name) return true;
+  return stack !== undefined && (stack.transport.name === name || stack.name === name);
 }
 
 function noneWorked(address: Address, attempts: readonly Attempt[]): NetworkError {

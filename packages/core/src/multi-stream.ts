@@ -1,11 +1,22 @@
 /**
  * A stream of bytes that a `MultiServer` gives: a link seen through its session, and who is at its end.
+ *
+ * It belongs to whoever was given it. It has no deadline while either side has something to say, and one from
+ * then on: a connection on which both have said goodbye, or that is being closed, does not linger.
  */
 
-import type { BytePipe, Side } from "./connection.ts";
+import type { BytePipe, Connection, Side } from "./connection.ts";
+import { networkError } from "./errors.ts";
 import { PeerId } from "./identity.ts";
+import type { Runtime } from "./runtime.ts";
 import { SealedConnection } from "./session.ts";
 import type { Link, Stack } from "./stack.ts";
+
+export interface MultiStreamOptions {
+  readonly runtime: Runtime;
+  /** How long the other side has to end once nothing is left to be said. */
+  readonly closeTimeoutMs: number;
+}
 
 export class MultiStream implements BytePipe {
   /** The key that the other side proved; `undefined` over a stack that proves none. */
@@ -19,11 +30,22 @@ export class MultiStream implements BytePipe {
   readonly stack: string;
   /** What `wrap` said of the connection. */
   readonly meta: unknown;
-  /** Whether `end()` leaves the other direction open: where the transport can, or the session has a goodbye. */
+  /** Whether `end()` leaves the other direction open. */
   readonly halfClose: boolean;
+  readonly #options: MultiStreamOptions;
+  readonly #connection: Connection;
   readonly #pipe: BytePipe;
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #reader: AsyncIterator<Uint8Array>;
+  #reading = 0;
+  /** The other side said that there is no more. */
+  #readAll = false;
+  /** Read before anybody asked. */
+  #ahead: Promise<IteratorResult<Uint8Array>> | undefined;
+  #ending: Promise<void> | undefined;
+  #leaving: Promise<void> | undefined;
 
-  constructor(link: Link, stack: Stack) {
+  constructor(link: Link, stack: Stack, options: MultiStreamOptions) {
     const { connection, session } = link;
     this.remote = session.remoteKey === undefined ? undefined : PeerId.from(session.remoteKey);
     this.address = link.address;
@@ -31,11 +53,15 @@ export class MultiStream implements BytePipe {
     this.side = link.side;
     this.stack = stack.name;
     this.meta = connection.meta;
-    this.halfClose = stack.transport.halfClose || session.end !== undefined;
+    this.halfClose = stack.transport.halfClose;
+    this.#options = options;
+    this.#connection = connection;
     this.#pipe =
       stack.transforms.length === 0
         ? connection
         : new SealedConnection(connection, session, [...link.opened]);
+    this.#chunks = this.#pipe[Symbol.asyncIterator]();
+    this.#reader = { next: () => this.#next() };
   }
 
   write(...pieces: readonly Uint8Array[]): boolean {
@@ -46,12 +72,20 @@ export class MultiStream implements BytePipe {
     return this.#pipe.drain();
   }
 
+  /** Says that no more comes from us. What still comes can be read, and the stream is over when the other side ended, too. */
   end(): Promise<void> {
-    return this.#pipe.end();
+    this.#ending ??= this.#end();
+    return this.#ending;
   }
 
-  close(): Promise<void> {
-    return this.#pipe.close();
+  /**
+   * Ends, and gives the other side `limits.closeTimeoutMs` to do the same before it is cut; resolves when nothing
+   * is left. What was written goes out first, however long the other side takes over it: `abort` waits for nothing.
+   * To wait for an answer, use `end` and read it.
+   */
+  async close(): Promise<void> {
+    await this.end();
+    await this.#leave();
   }
 
   abort(reason: Error): void {
@@ -63,6 +97,57 @@ export class MultiStream implements BytePipe {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
-    return this.#pipe[Symbol.asyncIterator]();
+    return this.#reader;
+  }
+
+  async #end(): Promise<void> {
+    const ended = this.#pipe.end();
+    // Somebody must hear the other side's goodbye, also when nobody reads.
+    if (!this.#readAll && this.#reading === 0) {
+      this.#ahead = this.#read();
+      this.#ahead.catch(() => {});
+    }
+    await ended;
+    if (this.#readAll) void this.#leave();
+  }
+
+  #next(): Promise<IteratorResult<Uint8Array>> {
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    return ahead ?? this.#read();
+  }
+
+  async #read(): Promise<IteratorResult<Uint8Array>> {
+    this.#reading++;
+    try {
+      const result = await this.#chunks.next();
+      if (result.done === true) {
+        this.#readAll = true;
+        // Else `end` sees to it.
+        void this.#ending?.then(() => this.#leave());
+      }
+      return result;
+    } finally {
+      this.#reading--;
+    }
+  }
+
+  /** Nothing is left to be said. */
+  #leave(): Promise<void> {
+    this.#leaving ??= this.#leaveNow();
+    return this.#leaving;
+  }
+
+  async #leaveNow(): Promise<void> {
+    // All of it first: a connection that is cut takes what waits in it along.
+    await this.#connection.end();
+    const { runtime, closeTimeoutMs } = this.#options;
+    const timer = runtime.setTimer(() => {
+      const { address } = this;
+      const why = `${address} did not end within ${closeTimeoutMs} ms`;
+      this.abort(networkError("STREAM_CLOSED", why, { address }));
+    }, closeTimeoutMs);
+    await this.closed;
+    timer.cancel();
   }
 }

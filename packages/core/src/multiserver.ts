@@ -20,14 +20,14 @@ import {
   type Dialled,
   type Way,
 } from "./dialer.ts";
-import { type Door, Doors, type Taker } from "./doors.ts";
-import { asNetworkError, NetworkError, networkError } from "./errors.ts";
+import { type Door, Doors, type Place, type Taker } from "./doors.ts";
+import { aboutAddress, asError, asNetworkError, NetworkError, networkError } from "./errors.ts";
 import { Identity, networkIdOf } from "./identity.ts";
 import { type Limits, withDefaults } from "./limits.ts";
 import { MultiStream } from "./multi-stream.ts";
-import { Deadline, type Runtime, systemRuntime } from "./runtime.ts";
+import { type Runtime, systemRuntime } from "./runtime.ts";
 import { readScopes, type Scope } from "./scope.ts";
-import { Stack, type StackOptions, type StackParts, type Wrap } from "./stack.ts";
+import { type Link, Stack, type StackOptions, type StackParts, type Wrap } from "./stack.ts";
 
 export interface MultiServerOptions extends Choice {
   /** Whose key is proved, where a transform has none of its own. Default: a fresh one. */
@@ -45,7 +45,10 @@ export interface MultiServerOptions extends Choice {
 }
 
 export interface ServerOptions {
-  /** An arrival that came to nothing, or a failing `onStream`; `address` says where it came from. Default: nobody is told. */
+  /**
+   * Told of an arrival that came to nothing, and of what `onStream` threw or rejected with; `address` says where
+   * it came from. What it throws itself goes nowhere. Default: nobody is told.
+   */
   readonly onError?: (error: NetworkError) => void;
 }
 
@@ -54,17 +57,19 @@ export interface ClientOptions extends Choice {
 }
 
 export interface Serving extends AsyncDisposable {
-  /** What others dial, one address for each listener. */
+  /** What others dial, in the order of the stacks, one address for each listener; `;` is in one of several hosts. */
   readonly addresses: readonly string[];
   /**
-   * Stops listening at once, gives the streams that are open `graceMs` (default `limits.closeTimeoutMs`)
-   * to end, then ends them, and resolves when none is left. Idempotent.
+   * Stops listening and cuts the handshakes under way at once; gives the streams that arrived `graceMs` (default
+   * `limits.closeTimeoutMs`) to end; then ends those that are left, and cuts them `limits.closeTimeoutMs` later.
+   * Resolves when none is left. Idempotent: a further call changes nothing. Throws `RangeError`.
    */
   close(options?: { readonly graceMs?: number }): Promise<void>;
 }
 
 /** One alternative of an address, as this node sees it. */
 export interface ParsedRoute {
+  /** As it was given, with whatever secrets are in it. */
   readonly address: string;
   readonly sections: readonly Section[];
   /** The name of the stack that speaks it. */
@@ -81,11 +86,17 @@ export class MultiServer {
   readonly #options: StackOptions;
   readonly #dialer: Dialer;
   readonly #allowPublicNoauth: boolean;
+  /** `server` was called and its `close` has not closed the listeners yet. */
+  #running = false;
+  /** What is listened on, once all of it is. */
   #serving: Doors | undefined;
 
   /** Throws `TypeError` or `RangeError` for stacks or options that make no sense. */
   constructor(stacks: readonly StackParts[], options: MultiServerOptions = {}) {
     if (!Array.isArray(stacks)) throw new TypeError("stacks must be a list of stacks");
+    if (options.wrap !== undefined && typeof options.wrap !== "function") {
+      throw new TypeError("wrap must be a function");
+    }
     this.limits = withDefaults(options.limits);
     const runtime = options.runtime ?? systemRuntime;
     this.identity = options.identity ?? Identity.generate((length) => runtime.randomBytes(length));
@@ -119,107 +130,93 @@ export class MultiServer {
   parse(address: string): readonly ParsedRoute[] {
     return parseAddress(address).routes.map((route) => {
       const { text, sections } = route;
-      let stack: Stack | undefined;
+      const stack = this.#dialer.find(route);
+      const parsed = {
+        address: text,
+        sections,
+        ...(stack === undefined ? {} : { stack: stack.name }),
+      };
       try {
-        stack = this.#dialer.stackFor(route);
-        stack.check(route, "dialer");
-        return { address: text, sections, stack: stack.name };
+        this.#dialer.check(route);
+        return parsed;
       } catch (error) {
         if (!(error instanceof NetworkError)) throw error;
-        const speaks = stack === undefined ? {} : { stack: stack.name };
-        return { address: text, sections, ...speaks, problem: error };
+        return { ...parsed, problem: error };
       }
     });
   }
 
   /**
-   * The address that others within `scope` (default `device`) dial: of what listens, or, before `server`, of
-   * what the transports' options name. Empty when nothing serves that scope.
+   * The address that others within `scope` (default `device`) dial: of what listens or, while nothing does, of
+   * what the transports' options name. Empty when nothing serves that scope. Throws `TypeError` for no scope.
    */
   stringify(scope: Scope = "device"): string {
-    const [checked = scope] = readScopes(scope, "scope");
-    const doors = this.#serving?.open;
-    const bound: { stack: Stack; section: Section }[] =
-      doors === undefined
-        ? this.#places().filter(({ stack, route }) => dialable(stack, route))
-        : doors.map(({ stack, listener }) => ({
-            stack,
-            section: listener.bound ?? listener.section,
-          }));
-    return bound
-      .flatMap(({ stack, section }) => stack.advertised(section, checked, this.identity))
+    const [checked] = readScopes(scope, "scope");
+    if (checked !== scope) throw new TypeError("scope must be one scope");
+    const serving = this.#serving?.open.map(({ stack, listener }) => ({
+      stack,
+      section: listener.bound ?? listener.section,
+    }));
+    return (serving ?? this.#places().filter(isDialable))
+      .flatMap(({ stack, section }) => stack.advertised(section, scope, this.identity))
       .join(";");
   }
 
   /**
-   * Listens on every stack whose transport says where (`net({ port })`), on all or on none. `onStream` gets
-   * each stream once its handshakes are done. Rejects `LISTEN_FAILED` with every failure in `attempts`.
+   * Listens on every stack whose transport says where (`net({ port })`), on all or on none, and lets nobody in
+   * before all are open. `onStream` gets each stream once its handshakes are done; it ends the stream, or keeps
+   * it, and when it throws or rejects the stream is aborted. Rejects with every failure in `attempts` and the code
+   * of the first, `LISTEN_FAILED` for a port in use; `TypeError` when no stack says where, or one server is running.
    */
   async server(
     onStream: (stream: MultiStream) => void | Promise<void>,
     options: ServerOptions = {},
   ): Promise<Serving> {
-    const { onError = () => {} } = options;
     if (typeof onStream !== "function") throw new TypeError("onStream must be a function");
-    if (typeof onError !== "function") throw new TypeError("onError must be a function");
-    if (this.#serving !== undefined) throw new TypeError("server is running; close it first");
+    const tell = harmless(options.onError);
     const places = this.#places();
     if (places.length === 0) {
       throw new TypeError(
         "no stack says where to listen; give one a place, as in net({ port: 0 })",
       );
     }
+    if (this.#running) throw new TypeError("server is running; close it first");
+    this.#running = true;
     const streams = new Set<MultiStream>();
-    const doors = this.doors((_connection, error) => onError(error));
-    this.#serving = doors;
-    let opened: Door[];
+    const doors = this.doors((_connection, error) => tell(error));
     try {
-      opened = await doors.listenAll(places, (link, ticket, stack) => {
-        const stream = new MultiStream(link, stack);
+      const opened = await doors.listenAll(places, (link, ticket, stack) => {
+        const stream = this.#streamOf(link, stack);
         ticket.settle();
         streams.add(stream);
         void stream.closed.then(() => {
           streams.delete(stream);
           ticket.leave();
         });
-        hand(stream, onStream, onError);
+        hand(stream, onStream, tell);
       });
+      this.#serving = doors;
+      return this.#handle(opened, doors, streams);
     } catch (error) {
-      this.#serving = undefined;
+      this.#running = false;
       throw error;
     }
-    let closed: Promise<void> | undefined;
-    const close = async (graceMs: number): Promise<void> => {
-      doors.cut(networkError("NETWORK_CLOSED", "the server is closing"));
-      await doors.closeAll();
-      if (this.#serving === doors) this.#serving = undefined;
-      await this.#end(streams, graceMs);
-    };
-    const serving: Serving = {
-      addresses: opened.map(({ address }) => address),
-      close: ({ graceMs = this.limits.closeTimeoutMs } = {}) => {
-        if (!(graceMs >= 0)) throw new RangeError("graceMs must be 0 or more");
-        closed ??= close(graceMs);
-        return closed;
-      },
-      [Symbol.asyncDispose]: () => serving.close(),
-    };
-    return serving;
   }
 
   /**
    * A stream to whoever is at the address. Its alternatives are raced, see `dialer.ts`; `attempts` of the
-   * error says what became of each. Rejects `AddressError`, `DialError`, `HandshakeError`, or the signal's reason.
+   * error says what became of each, in order of preference. The signal cancels the dial, not the stream. Rejects
+   * `AddressError`, `DialError`, `HandshakeError` (also for `limits.maxPeers`), or the signal's reason.
    */
   async client(address: string, options: ClientOptions = {}): Promise<MultiStream> {
     const parsed = parseAddress(address);
-    checkChoice(options);
-    const { signal = new AbortController().signal, ...choice } = options;
+    const choice = checkChoice(options);
+    const { signal = new AbortController().signal } = options;
     signal.throwIfAborted();
     const ticket = this.admission.dial();
     try {
       const { link, stack } = await this.dial(parsed, { ...choice, signal, begin: () => ({}) });
-      const stream = new MultiStream(link, stack);
+      const stream = this.#streamOf(link, stack);
       void stream.closed.then(() => ticket.leave());
       return stream;
     } catch (error) {
@@ -235,7 +232,7 @@ export class MultiServer {
 
   /** The key a route promises, if a stack speaks it and it names one. Throws `AddressError` for a key that cannot be read. */
   expectedKey(route: Route): Uint8Array | undefined {
-    return this.#stacks.find((stack) => stack.speaks(route))?.expectedKey(route);
+    return this.#dialer.find(route)?.expectedKey(route);
   }
 
   /** For who wants links: listeners of their own over these stacks. */
@@ -254,7 +251,8 @@ export class MultiServer {
     return doors.listenAll(places, taker);
   }
 
-  #places(): { stack: Stack; section: Section; route: Route }[] {
+  /** Where the transports' options say to listen. */
+  #places(): (Place & { readonly section: Section })[] {
     return this.#stacks.flatMap((stack) => {
       const { place: section, listen } = stack.transport;
       if (section === undefined || listen === undefined) return [];
@@ -265,29 +263,63 @@ export class MultiServer {
     });
   }
 
+  #streamOf(link: Link, stack: Stack): MultiStream {
+    try {
+      const { runtime } = this.#options;
+      return new MultiStream(link, stack, { runtime, closeTimeoutMs: this.limits.closeTimeoutMs });
+    } catch (error) {
+      // A session that breaks its contract, say with a key that is none.
+      link.connection.abort(asError(error));
+      throw error;
+    }
+  }
+
+  #handle(opened: readonly Door[], doors: Doors, streams: ReadonlySet<MultiStream>): Serving {
+    let closed: Promise<void> | undefined;
+    const close = async (graceMs: number): Promise<void> => {
+      doors.cut(networkError("NETWORK_CLOSED", "the server is closing"));
+      await doors.closeAll();
+      this.#serving = undefined;
+      this.#running = false;
+      await this.#end(streams, graceMs);
+    };
+    const serving: Serving = {
+      addresses: opened.map(({ address }) => address),
+      close: async ({ graceMs = this.limits.closeTimeoutMs } = {}) => {
+        if (typeof graceMs !== "number" || !(graceMs >= 0)) {
+          throw new RangeError("graceMs must be 0 or more");
+        }
+        closed ??= close(graceMs);
+        await closed;
+      },
+      [Symbol.asyncDispose]: () => serving.close(),
+    };
+    return serving;
+  }
+
   /** Waits for the streams to end, then ends them, then cuts them. */
   async #end(streams: ReadonlySet<MultiStream>, graceMs: number): Promise<void> {
-    const { runtime } = this.#options;
-    const late = (): Error => networkError("NETWORK_CLOSED", "the server is closing");
-    const within = async (ms: number): Promise<void> => {
-      const all = Promise.all([...streams].map((stream) => stream.closed));
-      await new Promise<void>((resolve) => {
-        const limit = new Deadline(runtime, ms, late, undefined, () => resolve());
-        void all.then(() => {
-          limit.clear();
+    const ended = Promise.all([...streams].map(({ closed }) => closed));
+    const within = (ms: number): Promise<void> =>
+      new Promise((resolve) => {
+        const timer = this.#options.runtime.setTimer(resolve, ms);
+        void ended.then(() => {
+          timer.cancel();
           resolve();
         });
       });
-    };
     if (streams.size > 0 && graceMs > 0) await within(graceMs);
-    for (const stream of streams) void stream.close().catch(() => {});
+    for (const stream of streams) void stream.close();
     if (streams.size > 0) await within(this.limits.closeTimeoutMs);
-    for (const stream of streams) stream.abort(late());
-    await Promise.all([...streams].map((stream) => stream.closed));
+    for (const stream of streams) {
+      stream.abort(networkError("NETWORK_CLOSED", "the server closed before this stream ended"));
+    }
+    await ended;
   }
 }
 
-function dialable(stack: Stack, route: Route): boolean {
+/** Something that others could dial as it is: not port 0. */
+function isDialable({ stack, route }: Place): boolean {
   try {
     stack.check(route, "dialer");
     return true;
@@ -296,18 +328,32 @@ function dialable(stack: Stack, route: Route): boolean {
   }
 }
 
+/** The same, whose failures stay its own. Throws `TypeError` for what is no function. */
+function harmless(onError: ServerOptions["onError"] = () => {}): (error: NetworkError) => void {
+  if (typeof onError !== "function") throw new TypeError("onError must be a function");
+  const nobody = (): void => {
+    // It was the one to tell.
+  };
+  return (error) => {
+    try {
+      void Promise.resolve(onError(error)).catch(nobody);
+    } catch {
+      nobody();
+    }
+  };
+}
+
 /** A taker that fails costs its own stream and nothing else. */
 function hand(
   stream: MultiStream,
   onStream: (stream: MultiStream) => void | Promise<void>,
-  onError: (error: NetworkError) => void,
+  tell: (error: NetworkError) => void,
 ): void {
   const failed = (thrown: unknown): void => {
-    const error = asNetworkError(thrown, "STREAM_CLOSED", "onStream failed", {
-      address: stream.address,
-    });
+    const { address } = stream;
+    const error = asNetworkError(thrown, "STREAM_CLOSED", "onStream failed", { address });
     stream.abort(error);
-    onError(error);
+    tell(error.address === undefined ? aboutAddress(error, address) : error);
   };
   try {
     void Promise.resolve(onStream(stream)).catch(failed);
