@@ -71,6 +71,11 @@ export class Arguments {
     return this.#values[name] === true;
   }
 
+  /** Whether it was given at all. */
+  has(name: string): boolean {
+    return this.#values[name] !== undefined;
+  }
+
   text(name: string): string | undefined {
     const value = this.#values[name];
     return typeof value === "string" ? value : undefined;
@@ -79,6 +84,11 @@ export class Arguments {
   all(name: string): readonly string[] {
     const value = this.#values[name];
     return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
+  }
+
+  /** The items of an option that may be repeated, or have several items with commas between. */
+  list(name: string): readonly string[] {
+    return this.all(name).flatMap((value) => value.split(",").map((item) => item.trim()));
   }
 
   whole(name: string, bounds: { least: number; most: number; fallback: number }): number {

@@ -5,6 +5,8 @@
  * nothing here needs to load the core.
  */
 
+import type { Attempt } from "@testudo/core";
+
 export type FailureCode =
   | "USAGE"
   | "KEY_EXISTS"
@@ -41,6 +43,18 @@ export interface Failure {
   readonly code: string;
   readonly message: string;
   readonly address?: string;
+  /** What was tried, when several ways could be. */
+  readonly attempts?: readonly FailedAttempt[];
+}
+
+/** One way that was tried: how far it got, when it began, how long it took, and why it failed. */
+export interface FailedAttempt {
+  readonly address: string;
+  readonly stage: string;
+  readonly afterMs: number;
+  readonly tookMs: number;
+  readonly code: string;
+  readonly message: string;
 }
 
 /** Whatever was thrown, as a failure. */
@@ -48,7 +62,19 @@ export function failureOf(thrown: unknown): Failure {
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));
   const code = "code" in error && typeof error.code === "string" ? error.code : "FAILED";
   const address = "address" in error && typeof error.address === "string" ? error.address : "";
-  return { code, message: error.message, ...(address === "" ? {} : { address }) };
+  const attempts =
+    "attempts" in error && Array.isArray(error.attempts) ? (error.attempts as Attempt[]) : [];
+  return {
+    code,
+    message: error.message,
+    ...(address === "" ? {} : { address }),
+    ...(attempts.length === 0 ? {} : { attempts: attempts.map(failedAttempt) }),
+  };
+}
+
+function failedAttempt({ cause, ...attempt }: Attempt): FailedAttempt {
+  const { address, stage, afterMs, tookMs } = attempt;
+  return { address, stage, afterMs, tookMs, code: cause.code, message: cause.message };
 }
 
 /** What a command that failed with this exits with. */

@@ -5,9 +5,10 @@
  * Every failure is told.
  */
 
-import { deferred, type Network, type Route, type Timer } from "@testudo/core";
+import { deferred, type Network, type Timer } from "@testudo/core";
 import { failureOf } from "./failure.ts";
 import { reach } from "./node.ts";
+import type { Usable } from "./protocols.ts";
 
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
@@ -31,12 +32,12 @@ export class FirstDials {
   }
 
   /** Dials until it works, it is hopeless, or `close` is called. Never rejects. */
-  async keep(routes: readonly Route[]): Promise<void> {
+  async keep(there: Usable): Promise<void> {
     const { signal } = this.#closing;
     let pauseMs = FIRST_PAUSE_MS;
     while (!signal.aborted) {
       try {
-        await reach(this.#network, routes, signal);
+        await reach(this.#network, there, signal);
         return;
       } catch (error) {
         if (signal.aborted) return;

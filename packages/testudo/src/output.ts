@@ -61,11 +61,28 @@ export class Output {
     void this.#put(this.#stderr, `testudo: ${clean(text)}`);
   }
 
-  /** What went wrong: one line saying what to do, or `{"event":"error",…}`. */
+  /** What went wrong: a line saying what to do, with one more for each of several attempts, or `{"event":"error",…}`. */
   failure(thrown: unknown): void {
     const failure = failureOf(thrown);
-    if (this.json) void this.#put(this.#events, jsonLine({ event: "error", ...failure }));
-    else this.note(failure.message);
+    if (this.json) {
+      void this.#put(this.#events, jsonLine({ event: "error", ...failure }));
+      return;
+    }
+    const { attempts = [], message } = failure;
+    if (attempts.length < 2) {
+      this.note(message);
+      return;
+    }
+    // The message has all of this in one sentence.
+    const listening = attempts.some(({ stage }) => stage === "listen");
+    this.note(
+      listening
+        ? `${attempts.length} listeners failed, so none is open`
+        : `none of ${attempts.length} alternatives worked`,
+    );
+    for (const { address, stage, message } of attempts) {
+      void this.#put(this.#stderr, clean(`  ${address}: ${stage}: ${message}`));
+    }
   }
 
   #put(stream: Writable, line: string): Promise<void> | undefined {

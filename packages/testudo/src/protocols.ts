@@ -2,173 +2,196 @@
  * Protocols: which names of sections this build speaks, and how to load each.
  *
  * The table is all there is: a new transport or transform is one entry. Nothing is loaded before an
- * address asks for it, and an address is never read as a weaker one.
+ * address names it, what is wrong with a section is known to its protocol alone, and an address is never
+ * read as a weaker one.
  */
 
 import {
-  type Address,
-  hostAndPort,
+  type Attempt,
   NetworkError,
   networkError,
   parseAddress,
   type Route,
+  type Scope,
   type Section,
   type Side,
+  Stack,
   type StackParts,
-  sectionKey,
   shownRoute,
   type Transform,
   type Transport,
 } from "@testudo/core";
 
+/** What the options of a command say to the protocols that its addresses name. */
 export interface ProtocolOptions {
-  /** Of `shs` only. Default: the network id. */
+  /** Of `shs`. Default: the network id. */
   readonly appKey?: Uint8Array;
+  /** Of listeners with a host and a port: to whom they advertise themselves, and under which hosts. */
+  readonly scope?: readonly Scope[];
+  readonly external?: readonly string[];
 }
 
-interface Protocol<T> {
-  load(options: ProtocolOptions): Promise<T>;
-  /** Throws `AddressError` for a section that can never be used by that side. */
-  check(section: Section, side: Side): void;
-}
+type Load<T> = (options: ProtocolOptions) => Promise<T>;
 
-const TRANSPORTS: Readonly<Record<string, Protocol<Transport>>> = {
-  net: {
-    load: async () => (await import("@testudo/transports/net")).net(),
-    check(section, side) {
-      if (hostAndPort(section).port === 0 && side === "dialer") {
-        throw malformed(
-          section.text,
-          "port 0 is for listening; dial the port the listener printed",
-        );
-      }
-    },
-  },
+const TRANSPORTS: Readonly<Record<string, Load<Transport>>> = {
+  net: async (options) =>
+    (await import("@testudo/transports/net")).net(pick(options, "scope", "external")),
+  unix: async () => (await import("@testudo/transports/unix")).unix(),
 };
 
-const TRANSFORMS: Readonly<Record<string, Protocol<Transform>>> = {
-  noise: {
-    load: async () => (await import("@testudo/transports/noise")).noise(),
-    check: checkKey,
-  },
-  "noise-chacha": {
-    load: async () => (await import("@testudo/transports/noise")).noiseChacha(),
-    check: checkKey,
-  },
-  shs: {
-    load: async (options) => (await import("@testudo/transports/shs")).shs(options),
-    check(section, side) {
-      checkKey(section);
-      if (side === "dialer" && section.args[0] === undefined) {
-        throw malformed("shs", "shs dials a key: shs:KEY, as the listener printed it");
-      }
-    },
-  },
-  noauth: {
-    load: async () => (await import("@testudo/transports/noauth")).noauth(),
-    check(section) {
-      if (section.args.length > 0) throw malformed("noauth", "noauth takes no arguments");
-    },
-  },
+const TRANSFORMS: Readonly<Record<string, Load<Transform>>> = {
+  noise: async () => (await import("@testudo/transports/noise")).noise(),
+  "noise-chacha": async () => (await import("@testudo/transports/noise")).noiseChacha(),
+  shs: async (options) => (await import("@testudo/transports/shs")).shs(pick(options, "appKey")),
+  noauth: async () => (await import("@testudo/transports/noauth")).noauth(),
 };
 
-function checkKey(section: Section): void {
-  sectionKey(section);
+/** Which side of a route is meant, and whether the route may do without a transform. */
+export interface Use {
+  readonly side: Side;
+  readonly bare?: boolean;
 }
 
-/** What can be wrong with a route before anything is loaded or dialled: `undefined` when nothing is. */
-export function problemOf(
-  route: Route,
-  options: { side: Side; bare?: boolean },
-): NetworkError | undefined {
-  const [transport, ...transforms] = route.sections;
-  try {
-    if (transport === undefined) throw new TypeError("route has no sections");
-    protocolOf(TRANSPORTS, transport, "transport").check(transport, options.side);
-    for (const transform of transforms) {
-      protocolOf(TRANSFORMS, transform, "transform").check(transform, options.side);
-    }
-    if (transforms.length === 0 && options.bare !== true) {
-      throw networkError(
-        "ADDRESS_UNSUPPORTED",
-        `${transport.text} names no transform; add one, such as ${transport.text}~noise`,
-      );
-    }
-    return undefined;
-  } catch (error) {
-    const about = aboutRoutes(error, [route]);
-    if (about instanceof NetworkError) return about;
-    throw error;
-  }
+/** A route, the stack that speaks it, and why it cannot be used; the first when there is one, the last when it cannot. */
+export interface Spoken {
+  readonly route: Route;
+  readonly stack?: Stack;
+  readonly problem?: NetworkError;
 }
 
-/**
- * The error with the whole address it is about, not only the section that failed; that is named by its
- * text. What is secret in an address is left out.
- */
-export function aboutRoutes(error: unknown, routes: readonly Route[]): unknown {
-  if (!(error instanceof NetworkError)) return error;
-  return networkError(error.code, error.message, {
-    address: routes.map(shownRoute).join(";"),
-    ...(error.peer === undefined ? {} : { peer: error.peer }),
-    cause: error,
-  });
+/** The alternatives of an address that can be used. */
+export interface Usable {
+  readonly routes: readonly Route[];
+  /** Those, as one address. */
+  readonly text: string;
+  /** What is wrong with the others. */
+  readonly problems: readonly Attempt[];
 }
 
-/**
- * The routes of an address that this build can use. Throws `AddressError` when there is none; a listener
- * needs them all.
- */
-export function usableRoutes(
-  text: string,
-  options: { side: Side; bare?: boolean },
-): readonly Route[] {
-  const address: Address = parseAddress(text);
-  const usable: Route[] = [];
-  const problems: NetworkError[] = [];
-  for (const route of address.routes) {
-    const problem = problemOf(route, options);
-    if (problem === undefined) usable.push(route);
-    else problems.push(problem);
-  }
-  const [first] = problems;
-  if (first !== undefined && (usable.length === 0 || options.side === "listener")) throw first;
-  return usable;
-}
-
-/** The stacks that the routes need, each once. */
-export async function loadStacks(
-  routes: readonly Route[],
-  options: ProtocolOptions = {},
-): Promise<StackParts[]> {
-  const chains = new Map<string, Route>();
-  for (const route of routes) chains.set(route.sections.map(({ name }) => name).join("~"), route);
-  return Promise.all([...chains.values()].map((route) => loadStack(route, options)));
-}
-
-async function loadStack(route: Route, options: ProtocolOptions): Promise<StackParts> {
-  const [transport, ...transforms] = route.sections;
-  if (transport === undefined) throw new TypeError("route has no sections");
-  const [loadedTransport, ...loadedTransforms] = await Promise.all([
-    protocolOf(TRANSPORTS, transport, "transport").load(options),
-    ...transforms.map((section) => protocolOf(TRANSFORMS, section, "transform").load(options)),
-  ]);
-  return [loadedTransport, ...loadedTransforms];
-}
-
-function protocolOf<T>(
-  table: Readonly<Record<string, Protocol<T>>>,
-  section: Section,
-  kind: string,
-): Protocol<T> {
-  const found = Object.hasOwn(table, section.name) ? table[section.name] : undefined;
-  if (found !== undefined) return found;
-  throw networkError(
-    "ADDRESS_UNSUPPORTED",
-    `${section.name} is no ${kind} of this build; it has ${Object.keys(table).join(", ")}`,
+/** Whether this is the name of a protocol, or of a stack (`net~noise`) of such. */
+export function isProtocol(name: string): boolean {
+  const [first = "", ...transforms] = name.split("~");
+  if (transforms.length === 0 && Object.hasOwn(TRANSFORMS, first)) return true;
+  return (
+    Object.hasOwn(TRANSPORTS, first) && transforms.every((each) => Object.hasOwn(TRANSFORMS, each))
   );
 }
 
-function malformed(address: string, message: string): NetworkError {
-  return networkError("ADDRESS_MALFORMED", message, { address });
+export class Protocols {
+  readonly #options: ProtocolOptions;
+  /** One transport for all names that are loaded alike. */
+  readonly #transports = new Map<Load<Transport>, Promise<Transport>>();
+  /** By the names of their sections, in the order they came up. */
+  readonly #stacks = new Map<string, Promise<Stack>>();
+
+  constructor(options: ProtocolOptions = {}) {
+    this.#options = options;
+  }
+
+  /** The stacks that were asked for so far, each once. */
+  async stacks(): Promise<StackParts[]> {
+    const named = new Map<string, Stack>();
+    for (const stack of await Promise.all(this.#stacks.values())) named.set(stack.name, stack);
+    return [...named.values()].map(({ transport, transforms }) => [transport, ...transforms]);
+  }
+
+  /** The stack that speaks a route, loaded if need be, and what is wrong with the route before anything is dialled. */
+  async speak(route: Route, { side, bare = false }: Use): Promise<Spoken> {
+    let stack: Stack | undefined;
+    try {
+      stack = await this.#stackFor(route, bare);
+      stack.check(route, side);
+      return { route, stack };
+    } catch (error) {
+      if (!(error instanceof NetworkError)) throw error;
+      return { route, problem: error, ...(stack === undefined ? {} : { stack }) };
+    }
+  }
+
+  /** The alternatives that this build can use. Throws `AddressError` when there is none; a listener needs them all. */
+  async usable(address: string, use: Use): Promise<Usable> {
+    const all = parseAddress(address).routes;
+    const spoken = await Promise.all(all.map((route) => this.speak(route, use)));
+    const routes = spoken.flatMap(({ route, problem }) => (problem === undefined ? [route] : []));
+    const problems = spoken.flatMap(({ route, problem }): Attempt[] =>
+      problem === undefined
+        ? []
+        : [{ address: shownRoute(route), stage: "parse", afterMs: 0, tookMs: 0, cause: problem }],
+    );
+    const [first] = problems;
+    if (first !== undefined && (routes.length === 0 || use.side === "listener")) {
+      throw problems.length === 1 || use.side === "listener" ? first.cause : noneOf(problems);
+    }
+    return { routes, text: routes.map(({ text }) => text).join(";"), problems };
+  }
+
+  #stackFor(route: Route, bare: boolean): Promise<Stack> {
+    const address = shownRoute(route);
+    const [transport, ...transforms] = route.sections;
+    if (transport === undefined) throw new TypeError("route has no sections");
+    const load = loadOf(TRANSPORTS, transport, "transport", address);
+    const loads = transforms.map((each) => loadOf(TRANSFORMS, each, "transform", address));
+    if (transforms.length === 0 && !bare) {
+      throw networkError(
+        "ADDRESS_UNSUPPORTED",
+        `${transport.text} names no transform; add one, such as ${transport.text}~noise`,
+        { address },
+      );
+    }
+    const names = route.sections.map(({ name }) => name).join("~");
+    const stack = this.#stacks.get(names) ?? this.#stack(load, loads);
+    this.#stacks.set(names, stack);
+    return stack;
+  }
+
+  async #stack(load: Load<Transport>, loads: readonly Load<Transform>[]): Promise<Stack> {
+    const transport = this.#transports.get(load) ?? load(this.#options);
+    this.#transports.set(load, transport);
+    const transforms = loads.map((each) => each(this.#options));
+    return new Stack([await transport, ...(await Promise.all(transforms))]);
+  }
+}
+
+/**
+ * One error for alternatives of which none worked: those that were not even tried stand before what a
+ * dial says of the others.
+ */
+export function noneOf(problems: readonly Attempt[], dialled?: NetworkError): NetworkError {
+  const attempts = [...problems, ...(dialled?.attempts ?? [])];
+  const each = attempts.map(({ address, cause }) => `${address}: ${cause.message}`).join(". ");
+  return networkError(
+    dialled?.code ?? problems[0]?.cause.code ?? "ADDRESS_UNSUPPORTED",
+    `none of ${attempts.length} alternatives worked. ${each}`,
+    {
+      address: attempts.map(({ address }) => address).join(";"),
+      attempts,
+      ...(dialled?.peer === undefined ? {} : { peer: dialled.peer }),
+      cause: dialled,
+    },
+  );
+}
+
+function loadOf<T>(
+  table: Readonly<Record<string, Load<T>>>,
+  { name }: Section,
+  kind: string,
+  address: string,
+): Load<T> {
+  const load = Object.hasOwn(table, name) ? table[name] : undefined;
+  if (load !== undefined) return load;
+  const known = Object.keys(table).join(", ");
+  throw networkError(
+    "ADDRESS_UNSUPPORTED",
+    `${name} is no ${kind} of this build; it has ${known}`,
+    { address },
+  );
+}
+
+/** Some of the options: those that were given. */
+function pick<K extends keyof ProtocolOptions>(
+  options: ProtocolOptions,
+  ...names: readonly K[]
+): Pick<ProtocolOptions, K> {
+  const given = names.filter((name) => options[name] !== undefined);
+  return Object.fromEntries(given.map((name) => [name, options[name]])) as Pick<ProtocolOptions, K>;
 }

@@ -33,15 +33,16 @@ function scripted(outcomes: (Error | "ok")[]) {
   return { network, waits, dialled };
 }
 
-const { routes } = parseAddress("net:a:1~noise");
+const { routes, text } = parseAddress("net:a:1~noise");
+const there = { routes, text, problems: [] };
 const refused = networkError("DIAL_REFUSED", "nobody there");
 
 describe("FirstDials", () => {
   test("dials until it works, waiting longer and longer, and tells every failure", async () => {
     const failures: unknown[] = [];
     const { network, waits, dialled } = scripted([...Array(7).fill(refused), "ok"]);
-    await new FirstDials(network, (error) => failures.push(error)).keep(routes);
-    expect(dialled).toHaveLength(8);
+    await new FirstDials(network, (error) => failures.push(error)).keep(there);
+    expect(dialled).toEqual(Array(8).fill(text));
     expect(failures).toHaveLength(7);
     expect(waits).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
   });
@@ -51,7 +52,7 @@ describe("FirstDials", () => {
     async (code) => {
       const failures: unknown[] = [];
       const { network, waits } = scripted([networkError(code, "no")]);
-      await new FirstDials(network, (error) => failures.push(error)).keep(routes);
+      await new FirstDials(network, (error) => failures.push(error)).keep(there);
       expect([failures.length, waits]).toEqual([1, []]);
     },
   );
@@ -64,7 +65,7 @@ describe("FirstDials", () => {
       setTimer: (): Timer => ({ cancel: () => cancelled++ }),
     });
     const dials = new FirstDials(network, (error) => failures.push(error));
-    const kept = dials.keep(routes);
+    const kept = dials.keep(there);
     await new Promise((resolve) => setImmediate(resolve));
     dials.close();
     await kept;
@@ -80,7 +81,7 @@ describe("FirstDials", () => {
       } as unknown as Network,
       (error) => failures.push(error),
     );
-    const pending = dialling.keep(routes);
+    const pending = dialling.keep(there);
     dialling.close();
     await pending;
     expect(failures).toHaveLength(1);

@@ -3,19 +3,22 @@
  * Nothing is dialled.
  */
 
-import { networkError, parseAddress, type Route } from "@testudo/core";
+import { networkError, parseAddress, type Route, type Stack } from "@testudo/core";
 import type { Command, CommandContext } from "../command.ts";
 import { UsageError } from "../failure.ts";
-import { problemOf } from "../protocols.ts";
+import { Protocols, type Spoken } from "../protocols.ts";
 
 export const address: Command = {
   about:
-    "parse prints the routes (;), sections (~) and arguments (:) of an address; check says which\nroutes this build can dial and what is wrong with the others. Nothing is dialled.",
+    "parse prints the routes (;), sections (~) and arguments (:) of an address; check says which\nroutes this build can dial and with which stack, and what is wrong with the others. Nothing is dialled.",
   usage: ["address parse <address>", "address check <address>"],
   options: {},
   positionals: [2, 2],
   run,
 };
+
+/** Transports that encrypt by themselves. */
+const SEALED: ReadonlySet<string> = new Set(["wss", "onion"]);
 
 async function run(context: CommandContext): Promise<undefined> {
   const [action, text = ""] = context.args.positionals;
@@ -26,28 +29,38 @@ async function run(context: CommandContext): Promise<undefined> {
 
 async function parse({ out }: CommandContext, text: string): Promise<void> {
   const { routes } = parseAddress(text);
-  await out.event("address", { address: text, routes });
+  const spoken = await speak(routes);
+  const told = spoken.map(({ route, stack, problem }) => ({
+    text: route.text,
+    sections: route.sections,
+    ...(stack === undefined ? {} : { stack: stack.name }),
+    ...(problem === undefined ? {} : { problem: { code: problem.code, message: problem.message } }),
+  }));
+  await out.event("address", { address: text, routes: told });
   if (out.json) return;
-  for (const [index, route] of routes.entries()) {
+  for (const [index, { route, stack, problem }] of spoken.entries()) {
     await out.event("route", {}, `route ${index + 1}  ${route.text}`);
     for (const { name, args } of route.sections) {
       const shown = args.map((argument) => JSON.stringify(argument)).join(" ");
       await out.event("section", {}, `  ${`${name} ${shown}`.trimEnd()}`);
     }
+    const can = problem === undefined ? `can dial with ${stack?.name}` : "cannot dial: ";
+    await out.event("stack", {}, `  ${can}${problem?.message ?? ""}`);
   }
 }
 
 async function check({ out }: CommandContext, text: string): Promise<void> {
-  const routes = parseAddress(text).routes.map(verdict);
+  const routes = (await speak(parseAddress(text).routes)).map(verdict);
   await out.event("address", {
     address: text,
     dialable: routes.some(({ dialable }) => dialable),
     routes,
   });
   if (!out.json) {
-    for (const { route, dialable, problems, remarks } of routes) {
+    for (const { route, stack, dialable, problems, remarks } of routes) {
+      const how = dialable ? `can dial ${route} with ${stack}` : `cannot dial ${route}`;
       const why = [...problems, ...remarks].map((line) => `: ${line}`).join("");
-      await out.event("route", {}, `${dialable ? "can dial" : "cannot dial"} ${route}${why}`);
+      await out.event("route", {}, `${how}${why}`);
     }
   }
   const [first] = routes;
@@ -58,20 +71,28 @@ async function check({ out }: CommandContext, text: string): Promise<void> {
   }
 }
 
-function verdict(route: Route) {
-  const problem = problemOf(route, { side: "dialer" });
-  const last = route.sections.at(-1);
-  const remarks: string[] = [];
-  if (last?.name === "noauth") remarks.push("nothing is encrypted and nobody proves who he is");
-  else if (problem === undefined && last?.args[0] === undefined) {
-    remarks.push("no key in it, so whoever answers is taken");
-  }
+function speak(routes: readonly Route[]): Promise<Spoken[]> {
+  const protocols = new Protocols();
+  return Promise.all(routes.map((route) => protocols.speak(route, { side: "dialer" })));
+}
+
+function verdict({ route, stack, problem }: Spoken) {
   return {
     route: route.text,
-    stack: route.sections.map(({ name }) => name).join("~"),
+    ...(stack === undefined ? {} : { stack: stack.name }),
     dialable: problem === undefined,
     ...(problem === undefined ? {} : { code: problem.code }),
     problems: problem === undefined ? [] : [problem.message],
-    remarks,
+    remarks: stack === undefined || problem !== undefined ? [] : remarksOn(route, stack),
   };
+}
+
+/** What a person should know of a route that can be dialled. */
+function remarksOn(route: Route, stack: Stack): string[] {
+  if (stack.authenticates) {
+    const named = stack.expectedKey(route) !== undefined;
+    return named ? [] : ["no key in it, so whoever answers is taken"];
+  }
+  const sealed = SEALED.has(route.sections[0]?.name ?? "");
+  return [sealed ? "nobody proves a key" : "nothing is encrypted and nobody proves who he is"];
 }

@@ -14,8 +14,9 @@ import { checksumOf, End, Line, LineChecker } from "../demo/line.ts";
 import { CommandError, failureOf, fileTrouble, UsageError } from "../failure.ts";
 import { interruptible } from "../io.ts";
 import { linesOf } from "../lines.ts";
-import { createNode, listenOn, NODE_OPTIONS } from "../node.ts";
-import { usableRoutes } from "../protocols.ts";
+import { createNode } from "../node.ts";
+import type { Usable } from "../protocols.ts";
+import { NODE_OPTIONS, readSettings } from "../settings.ts";
 
 export const demoNode: Command = {
   about: "One node of testudo demo, driven by JSON lines on stdin.",
@@ -44,9 +45,12 @@ interface Order {
 
 async function run(context: CommandContext): Promise<undefined> {
   const { args, io, out, leave } = context;
-  const own = usableRoutes(args.positionals[0] ?? "", { side: "listener" });
-  const others = args.all("stack").map((text) => usableRoutes(text, { side: "listener" }));
-  const network = await createNode(context, [...own, ...others.flat()]);
+  const settings = await readSettings(context);
+  const usable = (address: string): Promise<Usable> =>
+    settings.protocols.usable(address, { side: "listener" });
+  const own = await usable(args.positionals[0] ?? "");
+  await Promise.all(args.all("stack").map(usable));
+  const network = await createNode(settings);
   const checker = new LineChecker(now, ({ latencies, ...verdict }) => {
     void out.event("verdict", { ...verdict, latencies: latencies.toJSON() });
   });
@@ -60,7 +64,7 @@ async function run(context: CommandContext): Promise<undefined> {
     await network.registerPlugin(reporter(context));
     await network.registerPlugin(checker);
     await network.registerPlugin(keepalive({ redial: false }));
-    const address = await listenOn(network, own);
+    const address = await network.listen(own.text);
     await out.event("ready", { id: network.id.text, address });
     for await (const lines of linesOf(interruptible(io.stdin, leave), MAX_ORDER_BYTES)) {
       for (const { bytes } of lines) await obey(context, network, bytes);

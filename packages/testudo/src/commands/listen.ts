@@ -16,15 +16,17 @@ import {
   OPCODES,
   type PeerContext,
   type Plugin,
+  type Side,
 } from "@testudo/core";
 import type { Command, CommandContext } from "../command.ts";
 import { failureOf } from "../failure.ts";
 import type { FirstDials } from "../first-dial.ts";
 import { interruptible } from "../io.ts";
 import { linesOf } from "../lines.ts";
-import { createNode, listenOn, NODE_OPTIONS, OPCODE_OPTION, opcodeOf } from "../node.ts";
+import { createNode, OPCODE_OPTION, opcodeOf } from "../node.ts";
 import { type Output, textOf } from "../output.ts";
-import { usableRoutes } from "../protocols.ts";
+import type { Usable } from "../protocols.ts";
+import { DIAL_OPTIONS, LISTEN_OPTIONS, NODE_OPTIONS, readSettings } from "../settings.ts";
 
 export const listen: Command = {
   about:
@@ -33,6 +35,8 @@ export const listen: Command = {
   options: {
     dial: { value: "A", multiple: true, help: "connect to this node, again and again if need be" },
     ...OPCODE_OPTION,
+    ...LISTEN_OPTIONS,
+    ...DIAL_OPTIONS,
     ...NODE_OPTIONS,
   },
   positionals: [1, Number.POSITIVE_INFINITY],
@@ -50,14 +54,17 @@ const LIMITS = {
 
 async function run(context: CommandContext): Promise<undefined> {
   const { args, out, leave } = context;
-  const listening = args.positionals.map((text) => usableRoutes(text, { side: "listener" }));
-  const dialled = args.all("dial").map((text) => usableRoutes(text, { side: "dialer" }));
   const opcode = opcodeOf(args);
-  const [network, { keepalive }, { latency }] = await Promise.all([
-    createNode(context, [...listening, ...dialled].flat(), LIMITS),
+  const settings = await readSettings(context);
+  const usable = (addresses: readonly string[], side: Side): Promise<Usable[]> =>
+    Promise.all(addresses.map((address) => settings.protocols.usable(address, { side })));
+  const [listening, dialled, { keepalive }, { latency }] = await Promise.all([
+    usable(args.positionals, "listener"),
+    usable(args.all("dial"), "dialer"),
     import("@testudo/plugins/keepalive"),
     import("@testudo/plugins/latency"),
   ]);
+  const network = await createNode(settings, LIMITS);
   const events = new Events(out);
   let dials: FirstDials | undefined;
   let typing: Promise<void> | undefined;
@@ -66,12 +73,12 @@ async function run(context: CommandContext): Promise<undefined> {
     await network.registerPlugin(keepalive());
     await network.registerPlugin(latency());
     const addresses: string[] = [];
-    for (const routes of listening) addresses.push(await listenOn(network, routes));
+    for (const { text } of listening) addresses.push(await network.listen(text));
     await events.begin(network.id.text, addresses);
     if (dialled.length > 0) {
       const { FirstDials } = await import("../first-dial.ts");
       dials = new FirstDials(network, (error) => out.failure(error));
-      for (const routes of dialled) void dials.keep(routes);
+      for (const there of dialled) void dials.keep(there);
     }
     typing = broadcastLines(context, network, opcode);
     await left(leave);

@@ -5,8 +5,8 @@
 import { asError, networkError } from "@testudo/core";
 import type { Command, CommandContext } from "../command.ts";
 import { failureOf } from "../failure.ts";
-import { createNode, NODE_OPTIONS, reach } from "../node.ts";
-import { usableRoutes } from "../protocols.ts";
+import { createNode, reach } from "../node.ts";
+import { DIAL_OPTIONS, NODE_OPTIONS, readSettings } from "../settings.ts";
 
 export const ping: Command = {
   about: "Dials a node and measures the round trip of messages that its latency plugin answers.",
@@ -15,6 +15,7 @@ export const ping: Command = {
     count: { value: "N", short: "c", help: "how many (default 4)" },
     interval: { value: "MS", help: "milliseconds between two (default 200)" },
     timeout: { value: "MS", help: "how long one may take (default 5000)" },
+    ...DIAL_OPTIONS,
     ...NODE_OPTIONS,
   },
   positionals: [1, 1],
@@ -26,17 +27,18 @@ async function run(context: CommandContext): Promise<undefined> {
   const count = args.whole("count", { least: 1, most: 1_000_000, fallback: 4 });
   const intervalMs = args.whole("interval", { least: 0, most: 3_600_000, fallback: 200 });
   const timeoutMs = args.whole("timeout", { least: 1, most: 3_600_000, fallback: 5_000 });
-  const routes = usableRoutes(args.positionals[0] ?? "", { side: "dialer" });
-  const [network, { keepalive }, { latency }] = await Promise.all([
-    createNode(context, routes),
+  const settings = await readSettings(context);
+  const [there, { keepalive }, { latency }] = await Promise.all([
+    settings.protocols.usable(args.positionals[0] ?? "", { side: "dialer" }),
     import("@testudo/plugins/keepalive"),
     import("@testudo/plugins/latency"),
   ]);
+  const network = await createNode(settings);
   try {
     // A long interval would look like death to the other side.
     await network.registerPlugin(keepalive({ redial: false }));
     const audit = await network.registerPlugin(latency({ intervalMs: 0, timeoutMs }));
-    const peer = await reach(network, routes, leave);
+    const peer = await reach(network, there, leave);
     const times: number[] = [];
     for (let seq = 1; seq <= count; seq++) {
       if (seq > 1) await pause(intervalMs, leave);

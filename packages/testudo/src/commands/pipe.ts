@@ -5,28 +5,21 @@
  * without the goodbye its transform has is a failure: what was read may be half of what was sent.
  */
 
-import { setMaxListeners } from "node:events";
 import {
-  type Connection,
   type Deferred,
-  defaultLimits,
   deferred,
-  type Link,
-  type Listener,
-  type Route,
-  SealedConnection,
-  Stack,
-  type StackOptions,
+  MultiServer,
+  MultiStream,
+  networkError,
+  parseAddress,
   systemRuntime,
-  toBase64,
-  toUtf8,
 } from "@testudo/core";
-import { provider } from "@testudo/core/crypto";
 import type { Command, CommandContext } from "../command.ts";
 import { copyBothWays, echo } from "../copy.ts";
 import { failureOf, UsageError } from "../failure.ts";
-import { NODE_OPTIONS, type NodeSettings, readSettings } from "../node.ts";
-import { aboutRoutes, loadStacks, usableRoutes } from "../protocols.ts";
+import { withProblems } from "../node.ts";
+import type { Usable } from "../protocols.ts";
+import { DIAL_OPTIONS, LISTEN_OPTIONS, NODE_OPTIONS, readSettings } from "../settings.ts";
 
 export const pipe: Command = {
   about:
@@ -35,6 +28,8 @@ export const pipe: Command = {
   options: {
     listen: { help: "wait for one connection instead of dialling" },
     echo: { help: "with --listen: send back what comes, to any number of connections" },
+    ...LISTEN_OPTIONS,
+    ...DIAL_OPTIONS,
     ...NODE_OPTIONS,
   },
   positionals: [1, 1],
@@ -42,122 +37,85 @@ export const pipe: Command = {
   run,
 };
 
-/** Connections that `--echo` serves at once; a further one is refused. */
+/** Connections that `--echo` serves at once, wherever they come from; a further one is refused. */
 const MAX_CONNECTIONS = 1_024;
-
-/** A connection whose handshakes are done. */
-interface Opened {
-  readonly link: Link;
-  readonly bytes: Connection;
-  readonly halfClose: boolean;
-}
-
-/** A route and the stack that speaks it. */
-interface Way {
-  readonly route: Route;
-  readonly stack: Stack;
-}
 
 async function run(context: CommandContext): Promise<undefined> {
   const { args } = context;
   const listening = args.flag("listen");
-  if (args.flag("echo") && !listening) throw new UsageError("--echo needs --listen");
-  const side = listening ? "listener" : "dialer";
-  const routes = usableRoutes(args.positionals[0] ?? "", { side, bare: true });
+  for (const name of listening ? [] : ["echo", ...Object.keys(LISTEN_OPTIONS)]) {
+    if (args.has(name)) throw new UsageError(`--${name} needs --listen`);
+  }
+  for (const name of listening ? Object.keys(DIAL_OPTIONS) : []) {
+    if (args.has(name)) throw new UsageError(`--${name} is for dialling, without --listen`);
+  }
   const settings = await readSettings(context);
-  const stacks = (await loadStacks(routes, settings.protocol)).map((parts) => new Stack(parts));
-  const ways = routes.flatMap((route) => {
-    const stack = stacks.find((candidate) => candidate.speaks(route));
-    return stack === undefined ? [] : [{ route, stack }];
+  const usable = await settings.protocols.usable(args.positionals[0] ?? "", {
+    side: listening ? "listener" : "dialer",
+    bare: true,
   });
-  if (!listening) await dial(context, settings, ways);
-  else if (args.flag("echo")) await serve(context, settings, ways);
-  else await listenOnce(context, settings, ways);
-}
-
-function stackOptions(settings: NodeSettings): StackOptions {
-  return {
-    identity: settings.identity,
-    networkId: provider.hash("SHA256", toUtf8(settings.networkId)),
-    runtime: systemRuntime,
-    dialTimeoutMs: defaultLimits.dialTimeoutMs,
-    handshakeTimeoutMs: defaultLimits.handshakeTimeoutMs,
-  };
+  const { identity, networkId, allowPublicNoauth, choice } = settings;
+  const node = new MultiServer(await settings.protocols.stacks(), {
+    ...choice,
+    identity,
+    networkId,
+    allowPublicNoauth,
+    limits: { maxPeers: MAX_CONNECTIONS, maxPeersPerAddress: MAX_CONNECTIONS },
+  });
+  if (!listening) await dial(context, node, usable);
+  else if (args.flag("echo")) await serve(context, node, usable);
+  else await listenOnce(context, node, usable);
 }
 
 async function dial(
   { io, out, leave }: CommandContext,
-  settings: NodeSettings,
-  ways: readonly Way[],
+  node: MultiServer,
+  usable: Usable,
 ): Promise<void> {
-  let failure: unknown;
-  for (const { route, stack } of ways) {
-    let link: Link;
-    try {
-      link = await stack.dial(route, { ...stackOptions(settings), signal: leave });
-    } catch (error) {
-      if (leave.aborted) throw leave.reason;
-      failure = aboutRoutes(error, [route]);
-      continue;
-    }
-    const opened = openedOf(link, stack);
-    void out.event("connected", described(opened));
-    await copyBothWays(opened.bytes, io, { halfClose: opened.halfClose, leave });
-    return;
+  let stream: MultiStream;
+  try {
+    stream = await node.client(usable.text, { signal: leave });
+  } catch (error) {
+    throw leave.aborted ? leave.reason : withProblems(error, usable);
   }
-  throw failure;
+  void out.event("connected", described(stream));
+  await copyBothWays(stream, io, { halfClose: stream.halfClose, leave });
 }
 
 async function listenOnce(
   context: CommandContext,
-  settings: NodeSettings,
-  ways: readonly Way[],
+  node: MultiServer,
+  usable: Usable,
 ): Promise<void> {
   const { io, out, leave } = context;
-  const first: Deferred<Opened | undefined> = deferred();
-  const enough = new AbortController();
-  setMaxListeners(0, enough.signal);
-  const none = (): void => first.resolve(undefined);
-  leave.addEventListener("abort", none, { once: true });
+  const first: Deferred<MultiStream | undefined> = deferred();
   let taken = false;
-  const doors = new Doors(context, settings, enough.signal, (opened) => {
+  const close = await listenAt(context, node, usable, (stream) => {
     if (taken || leave.aborted) {
-      opened.bytes.abort(new Error("another connection came first"));
+      stream.abort(new Error("another connection came first"));
       return;
     }
     taken = true;
-    first.resolve(opened);
+    first.resolve(stream);
   });
-  let opened: Opened | undefined;
-  try {
-    await doors.open(ways);
-    if (leave.aborted) none();
-    opened = await first.promise;
-  } finally {
-    enough.abort(new Error("no longer listening"));
-    leave.removeEventListener("abort", none);
-    await doors.close();
-  }
-  if (opened === undefined) return;
-  void out.event("connected", described(opened), `connected: ${opened.link.address}`);
-  await copyBothWays(opened.bytes, io, { halfClose: opened.halfClose, leave });
+  const none = (): void => first.resolve(undefined);
+  leave.addEventListener("abort", none, { once: true });
+  if (leave.aborted) none();
+  const stream = await first.promise;
+  leave.removeEventListener("abort", none);
+  await close();
+  if (stream === undefined) return;
+  void out.event("connected", described(stream), `connected: ${stream.address}`);
+  await copyBothWays(stream, io, { halfClose: stream.halfClose, leave });
 }
 
-async function serve(
-  context: CommandContext,
-  settings: NodeSettings,
-  ways: readonly Way[],
-): Promise<void> {
+async function serve(context: CommandContext, node: MultiServer, usable: Usable): Promise<void> {
   const { out, leave } = context;
   const serving = new Set<Promise<void>>();
-  const doors = new Doors(context, settings, leave, (opened) => {
-    if (serving.size >= MAX_CONNECTIONS) {
-      opened.bytes.abort(new Error("too many connections"));
-      return;
-    }
-    const who = described(opened);
+  const close = await listenAt(context, node, usable, (stream) => {
+    const who = described(stream);
     void out.event("connected", who, `connected: ${who.address}`);
-    const served = echo(opened.bytes, leave).then(
+    const served = echo(stream, leave).then(
       () => void out.event("disconnected", who, `disconnected: ${who.address}`),
       (error: unknown) => {
         const reason = failureOf(error);
@@ -168,113 +126,54 @@ async function serve(
     serving.add(served);
     void served.then(() => serving.delete(served));
   });
-  try {
-    await doors.open(ways);
-    await new Promise<void>((resolve) => {
-      if (leave.aborted) resolve();
-      else leave.addEventListener("abort", () => resolve(), { once: true });
-    });
-  } finally {
-    await doors.close();
-    await Promise.all(serving);
-  }
+  await new Promise<void>((resolve) => {
+    if (leave.aborted) resolve();
+    else leave.addEventListener("abort", () => resolve(), { once: true });
+  });
+  await close();
+  await Promise.all(serving);
 }
 
-/** The listeners of one command, and the handshakes under way at them. */
-class Doors {
-  readonly #context: CommandContext;
-  readonly #options: StackOptions;
-  readonly #enough: AbortSignal;
-  readonly #came: (opened: Opened) => void;
-  readonly #listeners: Listener[] = [];
-  readonly #shaking = new Set<Promise<void>>();
-  readonly #announced: Deferred<void> = deferred();
-  readonly #allowStrangers: boolean;
-
-  constructor(
-    context: CommandContext,
-    settings: NodeSettings,
-    enough: AbortSignal,
-    came: (opened: Opened) => void,
-  ) {
-    this.#context = context;
-    this.#options = stackOptions(settings);
-    this.#allowStrangers = settings.allowPublicNoauth;
-    this.#enough = enough;
-    this.#came = came;
-  }
-
-  /** Listens on every route, then says so. */
-  async open(ways: readonly Way[]): Promise<void> {
-    const addresses: string[] = [];
-    for (const { route, stack } of ways) {
-      const [section] = route.sections;
-      if (section === undefined) continue;
-      const listener = await stack
-        .listen(section, (connection) => this.#arrive(stack, connection))
-        .catch((error: unknown) => Promise.reject(aboutRoutes(error, [route])));
-      this.#listeners.push(listener);
-      addresses.push(stack.addressOf(listener, this.#options.identity));
-      const strangers = this.#allowStrangers ? undefined : stack.strangersAt(listener);
-      if (strangers !== undefined) throw aboutRoutes(strangers, [route]);
-    }
-    // The listening line comes first, so who is already at the door waits for it.
-    this.#announced.resolve();
-    const id = this.#options.identity.id.text;
-    const fields = { id, addresses: [addresses.join(";")] };
-    await this.#context.out.event("listening", fields, `listening on ${addresses.join(";")}`);
-  }
-
-  async close(): Promise<void> {
-    this.#announced.resolve();
-    await Promise.all(this.#listeners.map((listener) => listener.close()));
-    await Promise.all(this.#shaking);
-  }
-
-  #arrive(stack: Stack, connection: Connection): void {
-    if (this.#enough.aborted || this.#shaking.size >= defaultLimits.maxHandshakes) {
-      connection.abort(new Error("not taken"));
-      return;
-    }
-    const cut = (): void => connection.abort(this.#enough.reason);
-    this.#enough.addEventListener("abort", cut, { once: true });
-    const shaken = this.#announced.promise
-      .then(() => stack.accept(connection, this.#options))
-      // Whoever takes it may be the one who says that it is enough.
-      .finally(() => this.#enough.removeEventListener("abort", cut));
-    const shaking = shaken
-      .then(
-        (link) => this.#came(openedOf(link, stack)),
-        (error: unknown) => this.#refused(connection, error),
-      )
-      .then(() => {
-        this.#shaking.delete(shaking);
-      });
-    this.#shaking.add(shaking);
-  }
-
-  #refused(connection: Connection, error: unknown): void {
-    if (this.#enough.aborted) return;
+/**
+ * Listens on all of it or on nothing, and says so before anybody is let in. Gives how to stop: that cuts
+ * the handshakes under way, and what was handed over lives on.
+ */
+async function listenAt(
+  { out }: CommandContext,
+  node: MultiServer,
+  usable: Usable,
+  came: (stream: MultiStream) => void,
+): Promise<() => Promise<void>> {
+  let enough = false;
+  const doors = node.doors((connection, error) => {
+    if (enough) return;
     const { code, message } = failureOf(error);
     const address = connection.remote.text;
     const text = `refused ${address}: ${message}`;
-    void this.#context.out.event("refused", { address, reason: { code, message } }, text);
-  }
+    void out.event("refused", { address, reason: { code, message } }, text);
+  });
+  const { closeTimeoutMs } = node.limits;
+  const opened = await node.listen(doors, parseAddress(usable.text), (link, ticket, stack) => {
+    const stream = new MultiStream(link, stack, { runtime: systemRuntime, closeTimeoutMs });
+    ticket.settle();
+    void stream.closed.then(() => ticket.leave());
+    came(stream);
+  });
+  const address = opened.map((door) => door.address).join(";");
+  const fields = { id: node.identity.id.text, addresses: [address] };
+  await out.event("listening", fields, `listening on ${address}`);
+  return async () => {
+    enough = true;
+    doors.cut(networkError("NETWORK_CLOSED", "no longer listening"));
+    await doors.closeAll();
+  };
 }
 
-function openedOf(link: Link, stack: Stack): Opened {
-  const bytes =
-    stack.transforms.length === 0 && link.opened.length === 0
-      ? link.connection
-      : new SealedConnection(link.connection, link.session, [...link.opened]);
-  return { link, bytes, halfClose: stack.transport.halfClose };
-}
-
-function described({ link }: Opened): { id?: string; address: string; authenticated: boolean } {
-  const key = link.session.remoteKey;
+function described(stream: MultiStream): { id?: string; address: string; authenticated: boolean } {
+  const { remote, address } = stream;
   return {
-    ...(key === undefined ? {} : { id: toBase64(key) }),
-    address: link.address,
-    authenticated: key !== undefined,
+    ...(remote === undefined ? {} : { id: remote.text }),
+    address,
+    authenticated: remote !== undefined,
   };
 }

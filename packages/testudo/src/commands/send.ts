@@ -9,8 +9,8 @@ import type { Readable } from "node:stream";
 import { concat, defaultLimits, networkError, toUtf8 } from "@testudo/core";
 import type { Command, CommandContext } from "../command.ts";
 import { interruptible } from "../io.ts";
-import { createNode, NODE_OPTIONS, OPCODE_OPTION, opcodeOf, reach } from "../node.ts";
-import { usableRoutes } from "../protocols.ts";
+import { createNode, OPCODE_OPTION, opcodeOf, reach } from "../node.ts";
+import { DIAL_OPTIONS, NODE_OPTIONS, readSettings } from "../settings.ts";
 
 /** How long the receiver may take to answer the goodbye: it reads the message first. */
 const CLOSE_TIMEOUT_MS = 10_000;
@@ -20,7 +20,7 @@ export const send: Command = {
   about:
     "Sends one message and ends. Without a text, or with -, all of stdin is the message, less one\ntrailing newline.",
   usage: ["send <address> [text|-] [--opcode N]"],
-  options: { ...OPCODE_OPTION, ...NODE_OPTIONS },
+  options: { ...OPCODE_OPTION, ...DIAL_OPTIONS, ...NODE_OPTIONS },
   positionals: [1, 2],
   run,
 };
@@ -29,13 +29,14 @@ async function run(context: CommandContext): Promise<undefined> {
   const { args, io, out, leave } = context;
   const [address = "", text = "-"] = args.positionals;
   const opcode = opcodeOf(args);
-  const routes = usableRoutes(address, { side: "dialer" });
-  const network = await createNode(context, routes, { closeTimeoutMs: CLOSE_TIMEOUT_MS });
+  const settings = await readSettings(context);
+  const there = await settings.protocols.usable(address, { side: "dialer" });
+  const network = await createNode(settings, { closeTimeoutMs: CLOSE_TIMEOUT_MS });
   if (text === "-" && io.terminal.stdin) out.note("type the message; end it with Ctrl-D");
   const body = text === "-" ? await allOf(io.stdin, leave) : toUtf8(text);
   if (body.length > defaultLimits.maxMessageBytes) throw tooLarge(body.length);
   try {
-    const peer = await reach(network, routes, leave);
+    const peer = await reach(network, there, leave);
     await peer.send({ opcode, body });
     const id = peer.id.text;
     await network.close();

@@ -6,33 +6,52 @@ const key = Identity.generate().id.text;
 
 describe("address parse", () => {
   test("prints routes, sections and arguments", async () => {
-    const { code, out } = await run(["address", "parse", `net:::1:80~shs:${key};ws:a!:b~noauth`]);
+    const { code, out } = await run(["address", "parse", `net:::1:80~shs:${key};warp:a!:b~noauth`]);
     expect(code).toBe(0);
     expect(out.lines).toEqual([
       `route 1  net:::1:80~shs:${key}`,
       '  net "" "" "1" "80"',
       `  shs "${key}"`,
-      "route 2  ws:a!:b~noauth",
-      '  ws "a:b"',
+      "  can dial with net~shs",
+      "route 2  warp:a!:b~noauth",
+      '  warp "a:b"',
       "  noauth",
+      expect.stringMatching(/^ {2}cannot dial: warp is no transport of this build; it has net, /),
     ]);
   });
 
   test("with JSON in one object, for addresses that we cannot dial too", async () => {
-    const { code, out } = await run(["address", "parse", "ws://h:1~shs", "--json"]);
+    const { code, out } = await run([
+      "address",
+      "parse",
+      "net:h:1~shs;warp:h~xx;net:h:1~noise",
+      "--json",
+    ]);
     expect(code).toBe(0);
+    const named = (name: string, ...args: string[]) => ({
+      name,
+      args,
+      text: [name, ...args].join(":"),
+    });
+    const net = named("net", "h", "1");
+    const problem = (code: string) => ({ code, message: expect.any(String) });
     expect(out.events).toEqual([
       {
         event: "address",
-        address: "ws://h:1~shs",
+        address: "net:h:1~shs;warp:h~xx;net:h:1~noise",
         routes: [
           {
-            text: "ws://h:1~shs",
-            sections: [
-              { name: "ws", args: ["//h", "1"], text: "ws://h:1" },
-              { name: "shs", args: [], text: "shs" },
-            ],
+            text: "net:h:1~shs",
+            sections: [net, named("shs")],
+            stack: "net~shs",
+            problem: problem("ADDRESS_MALFORMED"),
           },
+          {
+            text: "warp:h~xx",
+            sections: [named("warp", "h"), named("xx")],
+            problem: problem("ADDRESS_UNSUPPORTED"),
+          },
+          { text: "net:h:1~noise", sections: [net, named("noise")], stack: "net~noise" },
         ],
       },
     ]);
@@ -53,10 +72,10 @@ describe("address check", () => {
     const { code, out } = await run(["address", "check", text]);
     expect(code).toBe(0);
     expect(out.lines).toEqual([
-      `can dial net:a:1~shs:${key}`,
-      expect.stringMatching(/^cannot dial net:a:0~noise: port 0 is for listening/),
-      expect.stringMatching(/^can dial net:a:1~noise: no key in it/),
-      expect.stringMatching(/^can dial net:a:1~noauth: nothing is encrypted/),
+      `can dial net:a:1~shs:${key} with net~shs`,
+      expect.stringMatching(/^cannot dial net:a:0~noise: .*port 0 is for listening/),
+      expect.stringMatching(/^can dial net:a:1~noise with net~noise: no key in it/),
+      expect.stringMatching(/^can dial net:a:1~noauth with net~noauth: nothing is encrypted/),
     ]);
   });
 
@@ -71,6 +90,18 @@ describe("address check", () => {
         dialable: true,
         routes: [{ route, stack: "net~noise", dialable: true, problems: [], remarks: [] }],
       },
+    ]);
+  });
+
+  test("prints the seed of an invite only where it was typed", async () => {
+    const seed = Buffer.alloc(32, 7).toString("base64");
+    const typed = `net:a:1~shs:${key}:${seed}`;
+    const good = await run(["address", "check", typed]);
+    expect(good.out.lines).toEqual([`can dial ${typed} with net~shs`]);
+    const bad = await run(["address", "check", `net:a:0~shs:${key}:${seed}`]);
+    expect([bad.code, bad.err.text.includes(seed)]).toEqual([2, false]);
+    expect(bad.out.lines).toEqual([
+      expect.stringMatching(/^cannot dial [^ ]+: net:a:0 cannot be dialled: port 0/),
     ]);
   });
 
