@@ -30,7 +30,10 @@ export interface BytePipe extends AsyncIterable<Uint8Array> {
   readonly closed: Promise<Error | undefined>;
 }
 
-/** Iterating twice gives the same iterator: there is one reader, and leaving a loop closes nothing. */
+/**
+ * Iterating twice gives the same iterator: there is one reader, and leaving a loop closes nothing. Where the
+ * iterator has a `return()`, that takes back a `next()` that waits, which is then done with nothing read.
+ */
 export interface Connection extends BytePipe {
   /** The other end, as the transport sees it: `net:203.0.113.9:51234`. */
   readonly remote: Section;
@@ -69,14 +72,34 @@ export class Wire {
   async read(length: number): Promise<Uint8Array> {
     while (this.#buffered.length < length) {
       const { done, value } = await this.#chunks.next();
-      if (done) {
-        throw networkError("TRUNCATED", "the other side hung up during the handshake");
-      }
+      if (done) throw hungUp();
       this.#buffered = this.#buffered.length === 0 ? value : concat(this.#buffered, value);
     }
     const bytes = this.#buffered.subarray(0, length);
     this.#buffered = this.#buffered.subarray(length);
     return bytes;
+  }
+
+  /**
+   * What `work` settles to, unless the other side hangs up first without another byte: then rejects as `read`
+   * does. What arrives meanwhile is there for the next read.
+   */
+  async during<T>(work: Promise<T>): Promise<T> {
+    const chunks = this.#chunks;
+    if (this.#buffered.length > 0 || chunks.return === undefined) return work;
+    let over = false;
+    const watching = chunks.next().then(({ done, value }) => {
+      if (!done) this.#buffered = value;
+      else if (!over) throw hungUp();
+    });
+    try {
+      return await Promise.race([work, watching.then(() => work)]);
+    } finally {
+      over = true;
+      await chunks.return();
+      // Only now is it certain that nothing that arrived is missing.
+      await watching.catch(() => {});
+    }
   }
 
   write(...pieces: readonly Uint8Array[]): void {
@@ -87,4 +110,8 @@ export class Wire {
   rest(): Uint8Array {
     return this.#buffered;
   }
+}
+
+function hungUp(): Error {
+  return networkError("TRUNCATED", "the other side hung up during the handshake");
 }

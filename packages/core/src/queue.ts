@@ -154,6 +154,14 @@ export class Inbox implements AsyncIterableIterator<Uint8Array> {
     });
   }
 
+  /** Takes back a `next()` that waits: it is done with nothing read. Leaving a loop closes nothing. */
+  return(): Promise<IteratorResult<Uint8Array>> {
+    const waiter = this.#waiter;
+    this.#waiter = undefined;
+    waiter?.resolve({ done: true, value: undefined });
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
   [Symbol.asyncIterator](): this {
     return this;
   }

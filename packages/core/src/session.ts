@@ -54,12 +54,17 @@ const AHEAD_BYTES = 64 * 1024;
  */
 export class SealedConnection implements Connection {
   readonly closed: Promise<Error | undefined>;
+  /** Takes back a `next()` that waits; absent where the connection below cannot. */
+  readonly return?: () => Promise<IteratorResult<Uint8Array>>;
   readonly #connection: Connection;
   readonly #session: Session;
   readonly #chunks: AsyncIterator<Uint8Array>;
   #opened: Uint8Array[];
   #rest: Uint8Array;
   #filling: Promise<void> | undefined;
+  /** A `next()` is waiting; it is being taken back. */
+  #waiting = false;
+  #leaving = false;
   /** Nothing more will come. */
   #over: boolean;
   #ending: Promise<void> | undefined;
@@ -78,6 +83,7 @@ export class SealedConnection implements Connection {
     this.#rest = rest;
     this.#over = session.end !== undefined && session.ended;
     this.closed = connection.closed.then((error) => this.#failure ?? error);
+    if (this.#chunks.return !== undefined) this.return = () => this.#leave();
   }
 
   get remote(): Section {
@@ -123,6 +129,8 @@ export class SealedConnection implements Connection {
 
   async close(): Promise<void> {
     await this.end();
+    // Closing below may end both directions, and the other side may not have finished.
+    if (this.#session.end !== undefined && !this.#over) await this.closed;
     await this.#connection.close();
   }
 
@@ -136,29 +144,48 @@ export class SealedConnection implements Connection {
       const piece = this.#opened.shift();
       if (piece !== undefined) return { done: false, value: piece };
       if (this.#over) return { done: true, value: undefined };
-      await this.#fill();
+      this.#waiting = true;
+      try {
+        await this.#fill();
+      } finally {
+        this.#waiting = false;
+      }
+      if (this.#leaving) return { done: true, value: undefined };
     }
+  }
+
+  async #leave(): Promise<IteratorResult<Uint8Array>> {
+    if (this.#waiting) {
+      this.#leaving = true;
+      const filling = this.#filling;
+      await this.#chunks.return?.();
+      await filling?.catch(() => {});
+      this.#leaving = false;
+    }
+    return { done: true, value: undefined };
   }
 
   /** Opens what comes next, or throws. A reader and the search for a goodbye share one read. */
   #fill(): Promise<void> {
-    this.#filling ??= this.#fillNow().finally(() => {
-      this.#filling = undefined;
-    });
+    this.#filling ??= this.#fillNow();
     return this.#filling;
   }
 
   async #fillNow(): Promise<void> {
-    const chunk = await this.#read();
-    if (chunk === undefined) {
-      if (!this.#session.ended) {
-        throw this.#fail(
-          networkError("TRUNCATED", "the connection was cut before the other side said goodbye"),
-        );
-      }
-      this.#over = true;
-      return;
+    try {
+      const rest = this.#rest;
+      this.#rest = EMPTY;
+      const { done, value } = await (rest.length > 0
+        ? { done: false, value: rest }
+        : this.#chunks.next());
+      if (!done) this.#open(value);
+      else if (!this.#leaving) this.#finish();
+    } finally {
+      this.#filling = undefined;
     }
+  }
+
+  #open(chunk: Uint8Array): void {
     try {
       const opened = this.#session.open(chunk).filter((plain) => plain.length > 0);
       this.#opened = this.#opened.length === 0 ? opened : [...this.#opened, ...opened];
@@ -170,14 +197,13 @@ export class SealedConnection implements Connection {
     if (this.#ending !== undefined) void this.#connection.end();
   }
 
-  async #read(): Promise<Uint8Array | undefined> {
-    if (this.#rest.length > 0) {
-      const rest = this.#rest;
-      this.#rest = EMPTY;
-      return rest;
+  #finish(): void {
+    if (!this.#session.ended) {
+      throw this.#fail(
+        networkError("TRUNCATED", "the connection was cut before the other side said goodbye"),
+      );
     }
-    const { done, value } = await this.#chunks.next();
-    return done ? undefined : value;
+    this.#over = true;
   }
 
   /** Plaintext that arrived and that nobody has read; for the stack that goes on below this pipe. Throws as `Session.open` does. */

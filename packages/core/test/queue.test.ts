@@ -196,6 +196,23 @@ describe("Inbox", () => {
     await expect(first).resolves.toMatchObject({ done: false });
   });
 
+  it("takes back a read that waits, and has lost nothing", async () => {
+    const inbox = new Inbox(source());
+    const first = inbox.next();
+    await expect(inbox.return()).resolves.toMatchObject({ done: true });
+    await expect(first).resolves.toMatchObject({ done: true });
+    inbox.push(chunk(1));
+    await inbox.return();
+    await expect(inbox.next()).resolves.toEqual({ done: false, value: chunk(1) });
+    const arrived = inbox.next();
+    inbox.push(chunk(2));
+    await inbox.return();
+    await expect(arrived).resolves.toEqual({ done: false, value: chunk(2) });
+    inbox.finish();
+    await inbox.return();
+    await expect(inbox.next()).resolves.toMatchObject({ done: true });
+  });
+
   it("is its own iterator", () => {
     const inbox = new Inbox(source());
     expect(inbox[Symbol.asyncIterator]()).toBe(inbox);

@@ -194,6 +194,57 @@ describe("a sealed connection", () => {
     expect(await pipe.closed).toBeUndefined();
   });
 
+  it("closes nothing below before the other side has finished: that may end both directions", async () => {
+    const { below, pipe, far } = sealed();
+    const closing = pipe.close();
+    below.receive(...far.seal([toUtf8("what is left to say")]));
+    await tick();
+    expect(below.ended).toBe(false);
+    expect(await pipe.next()).toMatchObject({ value: toUtf8("what is left to say") });
+    const reason = new Error("waited long enough");
+    pipe.abort(reason);
+    await closing;
+    expect(await pipe.closed).toBe(reason);
+  });
+
+  it("takes back a read that waits, and has lost nothing", async () => {
+    const { below, pipe, far } = sealed();
+    await expect(pipe.return?.()).resolves.toMatchObject({ done: true });
+    const waiting = pipe.next();
+    const [box] = [concat(...far.seal([toUtf8("hello")]))];
+    below.receive(box.subarray(0, 2));
+    await tick();
+    await pipe.return?.();
+    expect(await waiting).toMatchObject({ done: true });
+    below.receive(box.subarray(2));
+    expect(await pipe.next()).toEqual({ done: false, value: toUtf8("hello") });
+    expect(below.aborted).toBeUndefined();
+  });
+
+  it("has lost nothing either when a chunk arrives in that very moment, layers above too", async () => {
+    for (let ticks = 0; ticks < 12; ticks++) {
+      const { below, pipe, far } = sealed();
+      const farAbove = toySession(OUTER);
+      const above = new SealedConnection(pipe, toySession(OUTER));
+      const whole = toUtf8("hello");
+      const waiting = above.next();
+      below.receive(...far.seal(farAbove.seal([whole])));
+      for (let i = 0; i < ticks; i++) await undefined;
+      await above.return?.();
+      const { done, value } = await waiting;
+      const got = done === true ? concat(...above.leftover()) : value;
+      if (got.length === 0) expect(await above.next()).toEqual({ done: false, value: whole });
+      else expect(got).toEqual(whole);
+    }
+  });
+
+  it("cannot take back where the connection below cannot", () => {
+    const below = new ManualConnection();
+    const { next } = below[Symbol.asyncIterator]();
+    below[Symbol.asyncIterator] = () => ({ next });
+    expect(new SealedConnection(below, toySession()).return).toBeUndefined();
+  });
+
   it("takes an end without the goodbye for a truncation", async () => {
     const { below, pipe, far } = sealed();
     below.receive(...far.seal([toUtf8("half of it")]));

@@ -131,7 +131,7 @@ async function listen(
   const auth =
     authenticate === undefined
       ? undefined
-      : await admit(authenticate, PeerId.from(verdict.remoteKey), given.signal);
+      : await admit(wire, authenticate, PeerId.from(verdict.remoteKey), given.signal);
   const { acceptance, secrets } = verdict.accept();
   wire.write(acceptance);
   return new BoxStream(secrets, verdict.remoteKey, auth);
@@ -158,14 +158,21 @@ async function readAnswer(
   }
 }
 
-async function admit(ask: Authenticate, id: PeerId, signal: AbortSignal): Promise<unknown> {
-  let verdict: unknown;
-  try {
-    verdict = await unlessAborted((async () => ask(id))(), signal);
-  } catch (cause) {
-    signal.throwIfAborted();
-    throw refused(id, cause);
-  }
+/** A peer that hangs up before it has its answer is not there any more, and its owner is handed nothing. */
+async function admit(
+  wire: Wire,
+  ask: Authenticate,
+  id: PeerId,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const asking = async (): Promise<unknown> => {
+    try {
+      return await ask(id);
+    } catch (cause) {
+      throw refused(id, cause);
+    }
+  };
+  const verdict = await wire.during(unlessAborted(asking(), signal));
   signal.throwIfAborted();
   if (!verdict) throw refused(id);
   return verdict;
