@@ -5,12 +5,12 @@
  * the lobby, where every link goes.
  */
 
-import { type Address, type Route, shownRoute } from "./address.ts";
+import { type Address, parseAddress, type Route, shownRoute } from "./address.ts";
 import { toBase64 } from "./bytes.ts";
 import type { Connection } from "./connection.ts";
 import type { Way } from "./dialer.ts";
-import type { Door, Doors } from "./doors.ts";
-import type { NetworkError } from "./errors.ts";
+import type { Doors } from "./doors.ts";
+import { NetworkError } from "./errors.ts";
 import { Lobby, type LobbyOptions, selfDial } from "./lobby.ts";
 import type { MultiServer } from "./multiserver.ts";
 import type { Dial } from "./pairing.ts";
@@ -45,10 +45,16 @@ export class Connector {
     return this.#doors.open.map(({ address }) => address);
   }
 
-  /** The text of the key a route promises; nothing when it promises none or no stack speaks it. */
+  /** The text of the key a route promises; nothing when it promises none that can be read, or no stack speaks it. */
   keyOf(route: Route): string | undefined {
-    const key = this.#options.multi.expectedKey(route);
-    return key === undefined ? undefined : toBase64(key);
+    try {
+      const key = this.#options.multi.expectedKey(route);
+      return key === undefined ? undefined : toBase64(key);
+    } catch (error) {
+      // The dial says so, and goes on to the other alternatives.
+      if (error instanceof NetworkError) return undefined;
+      throw error;
+    }
   }
 
   /** The peer at the alternative that was first to shake hands; `moves`: one that we have goes over to this stream. */
@@ -79,9 +85,15 @@ export class Connector {
     return doors.map((door) => door.address).join(";");
   }
 
-  /** Stops listening on addresses that `listen` gave, one or several; their peers live on. False when there is none. */
+  /**
+   * Stops listening on addresses that `listen` gave, one or several; their peers live on. A listener of several
+   * hosts is named by any of them. False when there is none.
+   */
   async unlisten(address: string): Promise<boolean> {
-    const doors = this.#doors.open.filter((door) => isOf(door, address));
+    const wanted = new Set(routesOf(address));
+    const doors = this.#doors.open.filter((door) =>
+      routesOf(door.address).some((text) => wanted.has(text)),
+    );
     await Promise.all(doors.map((door) => this.#doors.close(door)));
     return doors.length > 0;
   }
@@ -89,8 +101,8 @@ export class Connector {
   /** Stops arrivals, ends every stream politely, and resolves when nothing is left. The owner has stopped its dials. */
   async close(reason: NetworkError): Promise<void> {
     this.#doors.cut(reason);
-    await this.#lobby.close(reason);
-    await this.#doors.closeAll();
+    // Not one after the other: an arrival that is in the lobby already ends with the lobby.
+    await Promise.all([this.#doors.closeAll(), this.#lobby.close(reason)]);
   }
 
   #begin(route: Route, expected: Uint8Array | undefined, moves: boolean): NetworkWay {
@@ -112,7 +124,12 @@ export class Connector {
   }
 }
 
-/** Whether one of the texts that make up `address` is what this door printed. */
-function isOf(door: Door, address: string): boolean {
-  return address === door.address || address.split(";").includes(door.address);
+/** The alternatives of what `listen` printed; none of a text that is no address. */
+function routesOf(address: string): string[] {
+  try {
+    return parseAddress(address).routes.map(({ text }) => text);
+  } catch (error) {
+    if (error instanceof NetworkError) return [];
+    throw error;
+  }
 }
