@@ -7,7 +7,9 @@ import { type Section, section } from "@testudo/core";
 import { MemoryHub, type MemoryOptions, memory } from "@testudo/transports/memory";
 import { net } from "@testudo/transports/net";
 import { unix } from "@testudo/transports/unix";
+import { ws } from "@testudo/transports/ws";
 import { afterAll } from "vitest";
+import { LOCALHOST } from "../support/tls.ts";
 import { type TransportFixture, transportConformance } from "./transport.ts";
 
 const hasIpv6 = Object.values(networkInterfaces()).some((infos) =>
@@ -52,6 +54,31 @@ function overUnix(): TransportFixture {
   };
 }
 
+function overWebSockets(name: "ws" | "wss", host: string): TransportFixture {
+  const secure = name === "wss";
+  const transport = ws(secure ? { tls: LOCALHOST, dialTls: { ca: LOCALHOST.cert } } : {});
+  const at = (rest: string): Section => section(name, ...rest.split(":"));
+  return {
+    transport,
+    listenAt: () => at(`//${host}:0/a~b`),
+    async refusedAt() {
+      const listener = await transport.listen?.(at(`//${host}:0`), () => {});
+      await listener?.close();
+      return listener?.section ?? at(`//${host}:1`);
+    },
+    malformed: [
+      section(name),
+      at(`${host}:80`),
+      at("//"),
+      at("//:80"),
+      at("//::1:80"),
+      at(`//user:word@${host}:80`),
+      at(`//${host}:80/#part`),
+      ...["0", "65536", "-1", "1e3", "0x50", " 80", ""].map((port) => at(`//${host}:${port}`)),
+    ],
+  };
+}
+
 function inMemory(options: MemoryOptions = {}): TransportFixture {
   let names = 0;
   return {
@@ -65,6 +92,9 @@ function inMemory(options: MemoryOptions = {}): TransportFixture {
 transportConformance("net over IPv4", () => overTcp("127.0.0.1"));
 if (hasIpv6) transportConformance("net over IPv6", () => overTcp("::1"));
 transportConformance("unix", () => overUnix());
+transportConformance("ws over IPv4", () => overWebSockets("ws", "127.0.0.1"));
+if (hasIpv6) transportConformance("ws over IPv6", () => overWebSockets("ws", "[::1]"));
+transportConformance("wss", () => overWebSockets("wss", "localhost"));
 transportConformance("memory", () => inMemory());
 transportConformance("memory over a bad line", () =>
   inMemory({ latencyMs: 2, jitterMs: 2, lossRate: 0.05, seed: 42 }),
