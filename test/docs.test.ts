@@ -21,6 +21,7 @@ import { noauth } from "@testudo/transports/noauth";
 import { noise, noiseChacha } from "@testudo/transports/noise";
 import { shs } from "@testudo/transports/shs";
 import { unix } from "@testudo/transports/unix";
+import { ws } from "@testudo/transports/ws";
 import { beforeAll, describe, expect, it } from "vitest";
 import { KINDS, RESETS } from "../packages/core/src/channel-frame.ts";
 import { encodeGoodbye } from "../packages/core/src/goodbye.ts";
@@ -270,7 +271,9 @@ describe("docs/addresses.md", () => {
   ];
 
   it("has every transport and every transform", () => {
-    expect(namesIn("section", "listens")).toEqual([net(), unix(), memory()].map(({ name }) => name));
+    expect(namesIn("section", "listens")).toEqual(
+      [net(), unix(), ws(), memory()].map(({ name }) => name),
+    );
     const transforms = [noise(), noiseChacha(), shs(), noauth()];
     expect(namesIn("section", "proves keys")).toEqual(transforms.map(({ name }) => name));
   });
