@@ -30,7 +30,7 @@ export class MultiStream implements BytePipe {
   readonly stack: string;
   /** What `wrap` said of the connection. */
   readonly meta: unknown;
-  /** Whether `end()` leaves the other direction open. */
+  /** Whether `end()` leaves the other direction open: where the transport can, or the session has a goodbye. */
   readonly halfClose: boolean;
   readonly #options: MultiStreamOptions;
   readonly #connection: Connection;
@@ -53,7 +53,7 @@ export class MultiStream implements BytePipe {
     this.side = link.side;
     this.stack = stack.name;
     this.meta = connection.meta;
-    this.halfClose = stack.transport.halfClose;
+    this.halfClose = stack.transport.halfClose || session.end !== undefined;
     this.#options = options;
     this.#connection = connection;
     this.#pipe =

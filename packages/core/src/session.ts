@@ -53,7 +53,6 @@ const AHEAD_BYTES = 64 * 1024;
  * unsent, and a WebSocket has no other way to end one direction.
  */
 export class SealedConnection implements Connection {
-  readonly closed: Promise<Error | undefined>;
   /** Takes back a `next()` that waits; absent where the connection below cannot. */
   readonly return?: () => Promise<IteratorResult<Uint8Array>>;
   readonly #connection: Connection;
@@ -68,6 +67,7 @@ export class SealedConnection implements Connection {
   /** Nothing more will come. */
   #over: boolean;
   #ending: Promise<void> | undefined;
+  #closed: Promise<Error | undefined> | undefined;
   #failure: Error | undefined;
 
   constructor(
@@ -82,8 +82,26 @@ export class SealedConnection implements Connection {
     this.#opened = [...opened];
     this.#rest = rest;
     this.#over = session.end !== undefined && session.ended;
-    this.closed = connection.closed.then((error) => this.#failure ?? error);
     if (this.#chunks.return !== undefined) this.return = () => this.#leave();
+  }
+
+  /** Asked of the pipe that is read from, never of one that only a handshake used: it may read what is left. */
+  get closed(): Promise<Error | undefined> {
+    this.#closed ??= this.#connection.closed.then(
+      (error) => this.#failure ?? error ?? this.#withoutGoodbye(),
+    );
+    return this.#closed;
+  }
+
+  /** A connection that closes both directions at once, as WebSockets do, may have done so before its last bytes were read. */
+  async #withoutGoodbye(): Promise<Error | undefined> {
+    if (this.#session.end === undefined) return undefined;
+    try {
+      while (this.#ending === undefined && !this.#over) await this.#fill();
+    } catch {
+      // Kept in `#failure`.
+    }
+    return this.#failure;
   }
 
   get remote(): Section {

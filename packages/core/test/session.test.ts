@@ -254,6 +254,26 @@ describe("a sealed connection", () => {
     expect(await pipe.closed).toMatchObject({ code: "TRUNCATED" });
   });
 
+  it("is no clean end when the connection closed cleanly, and no goodbye is in what was not yet read", async () => {
+    const { below, pipe, far } = sealed();
+    const closed = pipe.closed;
+    below.receive(...far.seal([toUtf8("half of it")]));
+    below.finish();
+    await below.end();
+    expect(await closed).toMatchObject({ code: "TRUNCATED" });
+    expect(await pipe.next()).toEqual({ done: false, value: toUtf8("half of it") });
+    await expect(pipe.next()).rejects.toMatchObject({ code: "TRUNCATED" });
+
+    const clean = sealed();
+    const ended = clean.pipe.closed;
+    clean.below.receive(...clean.far.seal([toUtf8("all of it")]));
+    clean.below.receive(clean.far.end?.() ?? new Uint8Array(0));
+    clean.below.finish();
+    await clean.below.end();
+    expect(await ended).toBeUndefined();
+    expect(await readAll(clean.pipe)).toBe("all of it");
+  });
+
   it("takes the end itself where there is no goodbye", async () => {
     const { below, pipe, far } = sealed({ toy: { goodbye: false } });
     below.receive(...far.seal([toUtf8("all of it")]));
