@@ -19,6 +19,7 @@ import { memory } from "@testudo/transports/memory";
 import { net } from "@testudo/transports/net";
 import { noauth } from "@testudo/transports/noauth";
 import { noise, noiseChacha } from "@testudo/transports/noise";
+import { onion } from "@testudo/transports/onion";
 import { shs } from "@testudo/transports/shs";
 import { unix } from "@testudo/transports/unix";
 import { ws } from "@testudo/transports/ws";
@@ -272,7 +273,7 @@ describe("docs/addresses.md", () => {
 
   it("has every transport and every transform", () => {
     expect(namesIn("section", "listens")).toEqual(
-      [net(), unix(), ws(), memory()].map(({ name }) => name),
+      [net(), unix(), ws(), onion(), memory()].map(({ name }) => name),
     );
     const transforms = [noise(), noiseChacha(), shs(), noauth()];
     expect(namesIn("section", "proves keys")).toEqual(transforms.map(({ name }) => name));

@@ -33,14 +33,14 @@ export interface UnixOptions {
    * A folder to listen in when no address says where, as multiserver means it: the socket is `PATH/socket`.
    * Made, for this user alone, when it is missing. Default: none.
    */
-  path?: string;
+  readonly path?: string;
   /** Connections the kernel keeps for a listener that is busy. Default 511; the system may cap it. */
-  backlog?: number;
+  readonly backlog?: number;
   /**
    * Told when a connection could not be accepted, for example because too many files are open. The
    * listener goes on. Must not throw. Default: nobody is told.
    */
-  onAcceptError?: (error: Error) => void;
+  readonly onAcceptError?: (error: Error) => void;
 }
 
 const onWindows = process.platform === "win32";

@@ -7,10 +7,9 @@
  * that another process has put there since. Tools that list sockets show the name of that folder.
  */
 
-import { randomBytes } from "node:crypto";
 import { chmod, link, lstat, mkdir, rename, rm, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { asError } from "@testudo/core";
+import { asError, systemRuntime } from "@testudo/core";
 import { connectUnix } from "./dial.ts";
 import { lengthProblem } from "./path.ts";
 
@@ -54,7 +53,7 @@ export async function placeSocket(
 /** An empty folder beside `path`, for this process alone. Its name is no longer than `socket`'s would be. */
 async function makeNook(path: string): Promise<string> {
   for (let attempt = 1; ; attempt++) {
-    const nook = join(dirname(path), `.${randomBytes(2).toString("base64url")}`);
+    const nook = join(dirname(path), `.${randomName()}`);
     const problem = lengthProblem(join(nook, "s"), process.platform);
     if (problem !== undefined)
       throw new Error(`${basename(path)} is in too long a folder: ${problem}`);
@@ -65,6 +64,11 @@ async function makeNook(path: string): Promise<string> {
       if (!is(error, "EEXIST") || attempt === ATTEMPTS) throw error;
     }
   }
+}
+
+/** Three characters. */
+function randomName(): string {
+  return Buffer.from(systemRuntime.randomBytes(2)).toString("base64url");
 }
 
 async function take(path: string, made: string, nook: string): Promise<void> {
