@@ -14,7 +14,7 @@ import {
   type Section,
   type Transport,
 } from "@testudo/core";
-import { WebSocket } from "ws";
+import { type ClientOptions, WebSocket } from "ws";
 import { type WsOptions, ws } from "../../src/ws/index.ts";
 
 export { WebSocket, WebSocketServer } from "ws";
@@ -91,7 +91,7 @@ export class World {
     return { connection: await arrived.promise, stranger };
   }
 
-  stranger(to: Section, options: { origin?: string } = {}): WebSocket {
+  stranger(to: Section, options: ClientOptions = {}): WebSocket {
     const stranger = new WebSocket(to.text, options);
     stranger.on("error", () => {});
     this.later(() => stranger.terminate());
@@ -109,6 +109,7 @@ export class World {
 
   async close(): Promise<void> {
     for (const close of this.#closing.splice(0).reverse()) await close();
+    this.accepted.length = 0;
   }
 }
 
