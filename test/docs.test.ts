@@ -15,6 +15,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { defaultLimits, ERROR_CODES, networkError, OPCODE_BLOCKS, OPCODES } from "@testudo/core";
+import { gzip } from "@testudo/transports/gzip";
 import { memory } from "@testudo/transports/memory";
 import { net } from "@testudo/transports/net";
 import { noauth } from "@testudo/transports/noauth";
@@ -275,12 +276,12 @@ describe("docs/addresses.md", () => {
     expect(namesIn("section", "listens")).toEqual(
       [net(), unix(), ws(), onion(), memory()].map(({ name }) => name),
     );
-    const transforms = [noise(), noiseChacha(), shs(), noauth()];
+    const transforms = [noise(), noiseChacha(), shs(), noauth(), gzip()];
     expect(namesIn("section", "proves keys")).toEqual(transforms.map(({ name }) => name));
   });
 
   it("says which prove keys", () => {
-    for (const transform of [noise(), noiseChacha(), shs(), noauth()]) {
+    for (const transform of [noise(), noiseChacha(), shs(), noauth(), gzip()]) {
       const rows = addresses
         .rows("section", "proves keys")
         .filter(([form = ""]) => form.match(/[a-z-]+/)?.[0] === transform.name);

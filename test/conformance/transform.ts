@@ -40,9 +40,9 @@ import {
   shake,
 } from "../support/shaking.ts";
 import { pattern } from "../support/traffic.ts";
-import { expectToCarry, sessionConformance } from "./transform-session.ts";
+import { expectToCarry, type SessionTraits, sessionConformance } from "./transform-session.ts";
 
-export interface TransformTraits {
+export interface TransformTraits extends SessionTraits {
   /** The dialer must know the listener's key beforehand. Default false. */
   readonly needsKey?: boolean;
   /** The handshake fails when the two ends mean different chains of transforms. Default true. */
@@ -127,6 +127,23 @@ export function transformConformance(
         const shaking = make().handshake(new Wire(pipe), optionsFor("dialer", { section: bad }));
         await expect(shaking).rejects.toBeInstanceOf(AddressError);
         expect(pipe.sentBytes).toBe(0);
+      });
+
+      it("checks sections beforehand as it does when it dials", () => {
+        const transform = make();
+        const check = (side: Side, ...args: string[]): void =>
+          transform.check?.(section(transform.name, ...args), side);
+        const { args: own } = transform.section(BOB);
+        expect(transform.check).toBeTypeOf("function");
+        for (const side of ["dialer", "listener"] as const) {
+          check(side, ...own);
+          for (const args of [[""], ["not-a-key"], [...own, ""]]) {
+            expect(() => check(side, ...args), args.join(":")).toThrow(AddressError);
+          }
+        }
+        check("listener");
+        if (needsKey) expect(() => check("dialer")).toThrow(AddressError);
+        else check("dialer");
       });
     });
 
@@ -239,7 +256,7 @@ export function transformConformance(
       });
     });
 
-    sessionConformance(make);
+    sessionConformance(make, traits);
   });
 }
 
