@@ -33,6 +33,8 @@ export class MultiStream implements BytePipe {
   /** Whether `end()` leaves the other direction open: where the transport can, or the session has a goodbye. */
   readonly halfClose: boolean;
   readonly #options: MultiStreamOptions;
+  /** Whether the connection's own end leaves the other direction open. */
+  readonly #endsOneWay: boolean;
   readonly #connection: Connection;
   readonly #pipe: BytePipe;
   readonly #chunks: AsyncIterator<Uint8Array>;
@@ -43,6 +45,7 @@ export class MultiStream implements BytePipe {
   /** Read before anybody asked. */
   #ahead: Promise<IteratorResult<Uint8Array>> | undefined;
   #ending: Promise<void> | undefined;
+  #ended = false;
   #leaving: Promise<void> | undefined;
 
   constructor(link: Link, stack: Stack, options: MultiStreamOptions) {
@@ -55,6 +58,7 @@ export class MultiStream implements BytePipe {
     this.meta = connection.meta;
     this.halfClose = stack.transport.halfClose || session.end !== undefined;
     this.#options = options;
+    this.#endsOneWay = stack.transport.halfClose;
     this.#connection = connection;
     this.#pipe =
       stack.transforms.length === 0
@@ -85,6 +89,8 @@ export class MultiStream implements BytePipe {
    */
   async close(): Promise<void> {
     await this.end();
+    // All of it, before the other side's time begins: a connection that is cut takes what waits in it along.
+    if (this.#endsOneWay) await this.#connection.end();
     await this.#leave();
   }
 
@@ -108,7 +114,8 @@ export class MultiStream implements BytePipe {
       this.#ahead.catch(() => {});
     }
     await ended;
-    if (this.#readAll) void this.#leave();
+    this.#ended = true;
+    if (this.#readAll) await this.#over();
   }
 
   #next(): Promise<IteratorResult<Uint8Array>> {
@@ -123,8 +130,7 @@ export class MultiStream implements BytePipe {
       const result = await this.#chunks.next();
       if (result.done === true) {
         this.#readAll = true;
-        // Else `end` sees to it.
-        void this.#ending?.then(() => this.#leave());
+        if (this.#ended) void this.#over();
       }
       return result;
     } finally {
@@ -133,14 +139,18 @@ export class MultiStream implements BytePipe {
   }
 
   /** Nothing is left to be said. */
+  async #over(): Promise<void> {
+    await this.#connection.end();
+    void this.#leave();
+  }
+
+  /** The other side has so long to end. */
   #leave(): Promise<void> {
     this.#leaving ??= this.#leaveNow();
     return this.#leaving;
   }
 
   async #leaveNow(): Promise<void> {
-    // All of it first: a connection that is cut takes what waits in it along.
-    await this.#connection.end();
     const { runtime, closeTimeoutMs } = this.#options;
     const timer = runtime.setTimer(() => {
       const { address } = this;
