@@ -13,8 +13,10 @@ export interface Kind {
 
 const ALL: readonly Kind[] = [
   { transport: "net", transform: "shs" },
+  { transport: "ws", transform: "shs" },
   { transport: "unix", transform: "shs" },
   { transport: "net", transform: "noauth" },
+  { transport: "ws", transform: "noauth" },
   { transport: "unix", transform: "noauth" },
 ];
 

@@ -12,6 +12,7 @@ import { within } from "./within.ts";
 
 const BYTES = randomBytes(400_000);
 const NOAUTH_KINDS = KINDS.filter(({ transform }) => transform === "noauth");
+const WS_KINDS = KINDS.filter(({ transport }) => transport === "ws");
 const SOCKET_KINDS = KINDS.filter(({ transport }) => transport !== "ws");
 const isWs = ({ kind }: { kind: (typeof KINDS)[number] }): boolean => kind.transport === "ws";
 
@@ -25,9 +26,9 @@ async function met(...how: Parameters<typeof meet>): Promise<Meeting> {
   return meeting;
 }
 
-describe("one direction ends before the other", () => {
-  expectNoLeaks();
+expectNoLeaks();
 
+describe("one direction ends before the other", () => {
   it.each(cases(SHS_KINDS))(
     "$name: ours, the $role, ends, and all of the original's echo arrives",
     async ({ kind, role }) => {
@@ -117,11 +118,28 @@ describe("one direction ends before the other", () => {
       expect(await outcome(ours)).toBeUndefined();
     },
   );
+
+  it.each(cases(WS_KINDS))(
+    "$name: the original ends, which closes its WebSocket both ways: all of it arrives, our late answer cannot, ours being the $role",
+    async ({ kind, role }) => {
+      const { ours, theirs } = await met(kind, role);
+      const original = new OriginalStream(theirs);
+      await original.send(BYTES);
+      original.end();
+      expect(BYTES.equals(await readAll(ours))).toBe(true);
+      // The goodbye comes a moment before the close, which is the only end there is without one.
+      await turns(20);
+      await send(ours, BYTES, 50_000);
+      await within("our end", ours.end());
+      const told = await original.outcome();
+      if (kind.transform === "shs") expect(told?.message).toMatch(/unexpected hangup|stream ended/);
+      else expect(await original.readAll()).toHaveLength(0);
+      expect(await outcome(ours)).toBeUndefined();
+    },
+  );
 });
 
 describe("a cut without a goodbye", () => {
-  expectNoLeaks();
-
   it.each(cases(SHS_KINDS))(
     "$name: is an error at ours, the $role, behind what had come",
     async ({ kind, role }) => {

@@ -24,6 +24,8 @@ import {
 } from "./ours.ts";
 import { Relay } from "./relay.ts";
 
+expectNoLeaks();
+
 const NAMED = SHS_KINDS.map((kind) => ({ kind, name: nameOf(kind) }));
 const STRANGER = pairOf();
 const ours: OurOptions = { identity: OURS.identity, appKey: APP_KEY };
@@ -65,8 +67,6 @@ async function told(errors: readonly Error[]): Promise<string> {
 }
 
 describe.each(NAMED)("$name, ours dials", ({ kind }) => {
-  expectNoLeaks();
-
   it("with another app key: both say so, and nothing was answered", async () => {
     const listener = await originalListener(kind);
     const appKey = randomBytes(32);
@@ -139,8 +139,6 @@ describe.each(NAMED)("$name, ours dials", ({ kind }) => {
 });
 
 describe.each(NAMED)("$name, the original dials", ({ kind }) => {
-  expectNoLeaks();
-
   it("with another app key: both say so", async () => {
     const listener = await ourListener(kind);
     const appKey = randomBytes(32);
@@ -204,7 +202,6 @@ describe.each(NAMED)("$name, the original dials", ({ kind }) => {
 });
 
 describe("the bytes of a handshake and two goodbyes", () => {
-  expectNoLeaks();
   const NET: Kind = { transport: "net", transform: "shs" };
   const TRANSCRIPT = [
     { up: true, bytes: 64 },
@@ -279,7 +276,6 @@ describe("the bytes of a handshake and two goodbyes", () => {
 });
 
 describe("keys made by ssb-keys", () => {
-  expectNoLeaks();
   const read = (text: string): Buffer => Buffer.from(text.replace(".ed25519", ""), "base64");
   const NET: Kind = { transport: "net", transform: "shs" };
 
@@ -290,6 +286,17 @@ describe("keys made by ssb-keys", () => {
     const { theirs: arrived } = await met(NET, "dialer", { identity });
     expect(arrived.remote).toEqual(read(keys.public));
   });
+
+  it.each(["dialer", "listener"] as const)(
+    "are given to our shs as they are, and as multiserver wants them, ours being the %s",
+    async (role) => {
+      const keys = generate();
+      for (const given of [keys, pairOf(Identity.fromSecret(read(keys.private))).keys]) {
+        const { theirs: arrived } = await met(NET, role, { keys: given });
+        expect(arrived.remote).toEqual(read(keys.public));
+      }
+    },
+  );
 
   it("name a listener as the original writes them, decorations and all", async () => {
     const keys = generate();
@@ -304,7 +311,6 @@ describe("keys made by ssb-keys", () => {
 });
 
 describe("a dialer that says nothing after the handshake", () => {
-  expectNoLeaks();
   const NET: Kind = { transport: "net", transform: "shs" };
   const TIMEOUT_MS = 150;
   const later: OriginalOptions["authenticate"] = (_id, answer) =>

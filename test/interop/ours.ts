@@ -14,13 +14,13 @@ import {
   type NetworkError,
   type Serving,
   type StackParts,
-  section,
   type Transport,
 } from "@testudo/core";
 import { net } from "@testudo/transports/net";
 import { noauth } from "@testudo/transports/noauth";
 import { type ShsOptions, shs } from "@testudo/transports/shs";
 import { unix } from "@testudo/transports/unix";
+import { ws } from "@testudo/transports/ws";
 import type MultiServerOriginal from "multiserver";
 import type { Kind } from "./kinds.ts";
 import { within } from "./within.ts";
@@ -28,6 +28,8 @@ import { within } from "./within.ts";
 export interface OurOptions {
   readonly identity: Identity;
   readonly appKey: Uint8Array;
+  /** For `shs` alone, in place of the node's identity. */
+  readonly keys?: ShsOptions["keys"];
   readonly authenticate?: ShsOptions["authenticate"];
   readonly limits?: MultiServerOptions["limits"];
 }
@@ -103,19 +105,26 @@ export class OurListener {
 
 function stackOf(
   kind: Kind,
-  { appKey, authenticate }: OurOptions,
+  { appKey, authenticate, keys }: OurOptions,
   folder: string | undefined,
 ): StackParts {
   const transform =
     kind.transform === "noauth"
       ? noauth()
-      : shs({ appKey, ...(authenticate === undefined ? {} : { authenticate }) });
+      : shs({
+          appKey,
+          ...(authenticate === undefined ? {} : { authenticate }),
+          ...(keys === undefined ? {} : { keys }),
+        });
   return [transportOf(kind, folder), transform];
 }
 
-function transportOf({ transport }: Kind, folder: string | undefined): Transport {
-  if (transport === "unix") return unix(folder === undefined ? {} : { path: folder });
-  return { ...net(), place: section("net", "127.0.0.1", "0") };
+function transportOf({ transport, transform }: Kind, folder: string | undefined): Transport {
+  if (transport === "unix") {
+    return unix(folder === undefined ? {} : { path: join(folder, transform) });
+  }
+  const place = { host: "127.0.0.1", port: 0 };
+  return transport === "ws" ? ws(place) : net(place);
 }
 
 /** Writes in pieces of `step` bytes, as fast as it is taken. */

@@ -115,3 +115,14 @@ declare module "ssb-keys" {
   }
   export function generate(curve?: "ed25519", seed?: Buffer): SsbKeys;
 }
+
+declare module "multiserver/compose.js" {
+  import type { Plugin } from "multiserver";
+
+  /** One suite: the plugins' readings of an address's sections, `null` when one cannot read its own. */
+  function compose(suite: readonly Plugin[]): {
+    readonly name: string;
+    parse(address: string): unknown;
+  };
+  export = compose;
+}
