@@ -57,6 +57,18 @@ export interface FailedAttempt {
   readonly message: string;
 }
 
+/** What the libraries call by the name of an option of theirs, and a command by one of its own. */
+const IN_OTHER_WORDS: readonly (readonly [string, string])[] = [
+  ["(allowPublicNoauth)", "(--allow-public-noauth)"],
+  ["ws({ tls: { key, cert } })", "--tls-cert FILE --tls-key FILE"],
+  ["ws({ dialTls: { ca: CERTIFICATE } })", "--tls-ca FILE"],
+  ["SOCKS port (proxy)", "SOCKS port (--proxy)"],
+];
+
+function inOurWords(message: string): string {
+  return IN_OTHER_WORDS.reduce((text, [theirs, ours]) => text.replaceAll(theirs, ours), message);
+}
+
 /** Whatever was thrown, as a failure. */
 export function failureOf(thrown: unknown): Failure {
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));
@@ -66,7 +78,7 @@ export function failureOf(thrown: unknown): Failure {
     "attempts" in error && Array.isArray(error.attempts) ? (error.attempts as Attempt[]) : [];
   return {
     code,
-    message: error.message,
+    message: inOurWords(error.message),
     ...(address === "" ? {} : { address }),
     ...(attempts.length === 0 ? {} : { attempts: attempts.map(failedAttempt) }),
   };
@@ -74,7 +86,7 @@ export function failureOf(thrown: unknown): Failure {
 
 function failedAttempt({ cause, ...attempt }: Attempt): FailedAttempt {
   const { address, stage, afterMs, tookMs } = attempt;
-  return { address, stage, afterMs, tookMs, code: cause.code, message: cause.message };
+  return { address, stage, afterMs, tookMs, code: cause.code, message: inOurWords(cause.message) };
 }
 
 /** What a command that failed with this exits with. */

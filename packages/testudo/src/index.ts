@@ -10,18 +10,22 @@
  *     network.broadcast(Say.of("hello"));
  */
 
-import { Network, type NetworkOptions, type StackParts } from "@testudo/core";
+import { Network, type NetworkOptions, type StackParts, type Transport } from "@testudo/core";
 import { type KeepaliveOptions, keepalive } from "@testudo/plugins/keepalive";
 import { type LatencyOptions, latency } from "@testudo/plugins/latency";
 import { net } from "@testudo/transports/net";
 import { noauth } from "@testudo/transports/noauth";
 import { noise, noiseChacha } from "@testudo/transports/noise";
 import { shs } from "@testudo/transports/shs";
+import { lazy } from "./lazy.ts";
 
 export {
   type AnyPlugin,
+  type Attempt,
   bytes,
   type Channel,
+  type Choice,
+  type ClientOptions,
   type Codec,
   type Delivery,
   type DeliveryReport,
@@ -35,17 +39,25 @@ export {
   type Message,
   type MessageContext,
   type MessageType,
+  MultiServer,
+  type MultiServerOptions,
+  MultiStream,
   Network,
   type NetworkContext,
   NetworkError,
   type NetworkOptions,
   type NetworkState,
+  type ParsedRoute,
   type Peer,
   type PeerContext,
   PeerId,
   type Plugin,
   parseAddress,
   protobuf,
+  type Scope,
+  type ServerOptions,
+  type Serving,
+  type StackParts,
   text,
   toWebStreams,
 } from "@testudo/core";
@@ -59,14 +71,54 @@ export interface CreateNetworkOptions extends NetworkOptions {
   readonly latency?: LatencyOptions | false;
 }
 
-/** `net~noise`, `net~noise-chacha`, `net~shs` and `net~noauth` (the last on loopback only, unless allowed). */
+/**
+ * `net`, `ws`, `unix` and `onion`, each with `noise` and `shs`; `net` also with `noise-chacha`, and `net` and
+ * `unix` with `noauth` (on this machine only, unless allowed). All but `net` are loaded at the first use.
+ */
 export function defaultStacks(appKey?: Uint8Array | string): readonly StackParts[] {
+  const handshake = { noise: noise(), shs: shs(appKey === undefined ? {} : { appKey }) };
+  const tcp = net();
+  const [web, local, tor] = [webSocket(), unixSocket(), throughTor()];
   return [
-    [net(), noise()],
-    [net(), noiseChacha()],
-    [net(), shs(appKey === undefined ? {} : { appKey })],
-    [net(), noauth()],
+    [tcp, handshake.noise],
+    [tcp, noiseChacha()],
+    [tcp, handshake.shs],
+    [tcp, noauth()],
+    [web, handshake.noise],
+    [web, handshake.shs],
+    [local, handshake.noise],
+    [local, handshake.shs],
+    [local, noauth()],
+    [tor, handshake.noise],
+    [tor, handshake.shs],
   ];
+}
+
+function webSocket(): Transport {
+  return lazy({
+    name: "ws",
+    names: ["ws", "wss"],
+    halfClose: false,
+    load: async () => (await import("@testudo/transports/ws")).ws(),
+  });
+}
+
+function unixSocket(): Transport {
+  return lazy({
+    name: "unix",
+    // A named pipe of Windows cannot half-close.
+    halfClose: process.platform !== "win32",
+    load: async () => (await import("@testudo/transports/unix")).unix(),
+  });
+}
+
+function throughTor(): Transport {
+  return lazy({
+    name: "onion",
+    halfClose: false,
+    listens: false,
+    load: async () => (await import("@testudo/transports/onion")).onion(),
+  });
 }
 
 /**

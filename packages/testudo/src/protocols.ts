@@ -29,14 +29,26 @@ export interface ProtocolOptions {
   /** Of listeners with a host and a port: to whom they advertise themselves, and under which hosts. */
   readonly scope?: readonly Scope[];
   readonly external?: readonly string[];
+  /** Of `onion`. */
+  readonly proxy?: readonly string[];
+  /** Of `wss`: what a listener proves to be, and whom a dialer trusts. In PEM. */
+  readonly certificate?: { readonly cert: string; readonly key: string };
+  readonly ca?: string;
 }
 
 type Load<T> = (options: ProtocolOptions) => Promise<T>;
 
 const TRANSPORTS: Readonly<Record<string, Load<Transport>>> = {
   net: async (options) =>
-    (await import("@testudo/transports/net")).net(pick(options, "scope", "external")),
+    (await import("@testudo/transports/net")).net({
+      ...pick(options, "scope"),
+      ...hostsOf(options),
+    }),
+  ws: webSocket,
+  wss: webSocket,
   unix: async () => (await import("@testudo/transports/unix")).unix(),
+  onion: async (options) =>
+    (await import("@testudo/transports/onion")).onion(pick(options, "proxy")),
 };
 
 const TRANSFORMS: Readonly<Record<string, Load<Transform>>> = {
@@ -44,7 +56,38 @@ const TRANSFORMS: Readonly<Record<string, Load<Transform>>> = {
   "noise-chacha": async () => (await import("@testudo/transports/noise")).noiseChacha(),
   shs: async (options) => (await import("@testudo/transports/shs")).shs(pick(options, "appKey")),
   noauth: async () => (await import("@testudo/transports/noauth")).noauth(),
+  gzip: async () => (await import("@testudo/transports/gzip")).gzip(),
 };
+
+/** One transport for `ws` and `wss`: with a certificate it listens on either, as the address says. */
+async function webSocket(options: ProtocolOptions): Promise<Transport> {
+  const { ws } = await import("@testudo/transports/ws");
+  const { certificate, ca } = options;
+  const common = {
+    ...pick(options, "scope", "external"),
+    ...(ca === undefined ? {} : { dialTls: { ca } }),
+  };
+  const plain = ws(common);
+  if (certificate === undefined) return plain;
+  const secure = ws({ ...common, tls: certificate });
+  const meant = ({ name }: Section): Transport => (name === "wss" ? secure : plain);
+  return {
+    ...plain,
+    check: (section, side) => meant(section).check?.(section, side),
+    listen: (section, accept, listening) => {
+      const { listen } = meant(section);
+      if (listen === undefined) throw new TypeError("ws cannot listen here");
+      return listen(section, accept, listening);
+    },
+    advertised: (bound, scope) => meant(bound).advertised?.(bound, scope) ?? [bound],
+  };
+}
+
+/** The external hosts that are no whole URLs: those mean something to `ws` only. */
+function hostsOf({ external = [] }: ProtocolOptions): { readonly external?: readonly string[] } {
+  const hosts = external.filter((host) => !host.includes("://"));
+  return hosts.length === 0 ? {} : { external: hosts };
+}
 
 /** Which side of a route is meant, and whether the route may do without a transform. */
 export interface Use {

@@ -8,15 +8,17 @@ import { isIP } from "node:net";
 import {
   type Choice,
   fromBase64,
+  hostAndPort,
   Identity,
   type Logger,
   SCOPES,
   type Scope,
+  section,
   silent,
 } from "@testudo/core";
 import type { Arguments, OptionTable } from "./arguments.ts";
 import type { CommandContext } from "./command.ts";
-import { UsageError } from "./failure.ts";
+import { CommandError, fileTrouble, UsageError } from "./failure.ts";
 import { isProtocol, type ProtocolOptions, Protocols } from "./protocols.ts";
 
 /** Of every command that runs a node. */
@@ -47,6 +49,12 @@ export const DIAL_OPTIONS: OptionTable = {
     multiple: true,
     help: "dial no alternatives but those with this stack or protocol",
   },
+  proxy: {
+    value: "P",
+    multiple: true,
+    help: "of onion: Tor's SOCKS port, HOST:PORT or unix:PATH (default 127.0.0.1:9050, then :9150)",
+  },
+  "tls-ca": { value: "FILE", help: "of wss: trust this certificate (PEM), and no others" },
 };
 
 /** Of commands that listen. */
@@ -59,8 +67,10 @@ export const LISTEN_OPTIONS: OptionTable = {
   external: {
     value: "HOST",
     multiple: true,
-    help: "the host that others dial in scope public, in place of the one it is bound to",
+    help: "what others dial in scope public in place of the bound host; for ws also a whole URL",
   },
+  "tls-cert": { value: "FILE", help: "of wss: the certificate (PEM) to listen with" },
+  "tls-key": { value: "FILE", help: "of wss: its key (PEM)" },
 };
 
 const LEVELS = ["trace", "debug", "info", "warn", "error", "silent"];
@@ -81,7 +91,7 @@ export async function readSettings({ args, io, out }: CommandContext): Promise<N
   const level = args.text("log-level") ?? "silent";
   if (!LEVELS.includes(level)) throw new UsageError(`--log-level is one of ${LEVELS.join(", ")}`);
   const choice = choiceOf(args);
-  const protocols = new Protocols(protocolOptions(args));
+  const protocols = new Protocols({ ...protocolOptions(args), ...(await readTls(args)) });
   const file = args.text("key");
   const identity =
     file === undefined
@@ -98,15 +108,11 @@ export async function readSettings({ args, io, out }: CommandContext): Promise<N
 }
 
 function choiceOf(args: Arguments): Choice {
-  const read = (option: "prefer" | "allow"): readonly string[] | undefined => {
-    const names = args.list(option);
-    const odd = names.find((name) => !isProtocol(name));
-    if (odd === undefined) return names.length === 0 ? undefined : names;
-    throw new UsageError(
-      `--${option} takes stacks or protocols, such as net~noise or noise, not ${JSON.stringify(odd)}`,
-    );
+  const names = (option: string): readonly string[] | undefined => {
+    const given = checked(args, option, isProtocol, "a stack or a protocol, as net~noise or noise");
+    return given.length === 0 ? undefined : given;
   };
-  return { prefer: read("prefer"), allow: read("allow") };
+  return { prefer: names("prefer"), allow: names("allow") };
 }
 
 function protocolOptions(args: Arguments): ProtocolOptions {
@@ -116,29 +122,71 @@ function protocolOptions(args: Arguments): ProtocolOptions {
     throw new UsageError("--app-key must be 32 bytes in base64");
   }
   const scope = scopesOf(args.list("scope"));
-  const external = args.list("external");
-  const odd = external.find((host) => !isHost(host));
-  if (odd !== undefined) {
-    throw new UsageError(`--external takes hosts without a port, not ${JSON.stringify(odd)}`);
-  }
+  const external = checked(args, "external", isExternal, "a host without a port, or a ws URL");
+  const proxy = checked(args, "proxy", isProxy, "HOST:PORT or unix:PATH");
   return {
     ...(appKey === undefined ? {} : { appKey }),
     ...(scope.length === 0 ? {} : { scope }),
     ...(external.length === 0 ? {} : { external }),
+    ...(proxy.length === 0 ? {} : { proxy }),
   };
+}
+
+async function readTls(args: Arguments): Promise<ProtocolOptions> {
+  const read = async (option: string): Promise<string | undefined> => {
+    const file = args.text(option);
+    if (file === undefined) return undefined;
+    try {
+      return await (await import("node:fs/promises")).readFile(file, "utf8");
+    } catch (error) {
+      const why = `--${option}: cannot read ${file}: ${fileTrouble(error)}`;
+      throw new CommandError("FILE_UNREADABLE", why, { cause: error });
+    }
+  };
+  const [cert, key, ca] = [await read("tls-cert"), await read("tls-key"), await read("tls-ca")];
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new UsageError("--tls-cert and --tls-key belong together");
+  }
+  return {
+    ...(cert === undefined || key === undefined ? {} : { certificate: { cert, key } }),
+    ...(ca === undefined ? {} : { ca }),
+  };
+}
+
+/** The items of an option, each of which must be what `what` says. */
+function checked(
+  args: Arguments,
+  option: string,
+  isRight: (item: string) => boolean,
+  what: string,
+): readonly string[] {
+  const items = args.list(option);
+  const odd = items.find((item) => !isRight(item));
+  if (odd === undefined) return items;
+  throw new UsageError(`--${option} takes ${what}, not ${JSON.stringify(odd)}`);
 }
 
 function scopesOf(names: readonly string[]): readonly Scope[] {
   const odd = names.find((name) => !SCOPES.some((scope) => scope === name));
   if (odd !== undefined) {
-    throw new UsageError(`--scope is of ${SCOPES.join(", ")}, not ${JSON.stringify(odd)}`);
+    throw new UsageError(`--scope takes ${SCOPES.join(", ")}, not ${JSON.stringify(odd)}`);
   }
   return SCOPES.filter((scope) => names.includes(scope));
 }
 
 /** A name or an IP address; IPv6 may stand in brackets. */
-function isHost(text: string): boolean {
+function isExternal(text: string): boolean {
+  if (/^wss?:\/\//i.test(text)) return URL.canParse(text);
   const bare = text.replace(/^\[(.*)\]$/, "$1");
   if (bare.includes(":")) return isIP(bare) === 6 && bare !== "::";
   return /^[^\s[\]\p{Cc}]+$/u.test(bare) && bare !== "0.0.0.0";
+}
+
+function isProxy(text: string): boolean {
+  if (text.startsWith("unix:")) return text.length > "unix:".length;
+  try {
+    return hostAndPort(section("net", ...text.split(":"))).port !== 0;
+  } catch {
+    return false;
+  }
 }

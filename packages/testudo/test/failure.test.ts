@@ -15,6 +15,33 @@ test("a failure has the code, the message and the address of what was thrown", (
   expect(failureOf(Object.assign(new Error("n"), { code: 7, address: 8 })).code).toBe("FAILED");
 });
 
+test("a failure has what became of each attempt", () => {
+  const cause = networkError("DIAL_TIMEOUT", "no answer", { address: "net:a:1" });
+  const attempt = { address: "net:a:1", stage: "connect", afterMs: 3, tookMs: 4, cause } as const;
+  const error = networkError("DIAL_TIMEOUT", "none", { address: "net:a:1", attempts: [attempt] });
+  expect(failureOf(error).attempts).toEqual([
+    {
+      address: "net:a:1",
+      stage: "connect",
+      afterMs: 3,
+      tookMs: 4,
+      code: "DIAL_TIMEOUT",
+      message: "no answer",
+    },
+  ]);
+  expect(failureOf(networkError("DIAL_TIMEOUT", "none", { attempts: [] }))).toEqual({
+    code: "DIAL_TIMEOUT",
+    message: "none",
+  });
+});
+
+test("an option of a library is called what it is here", () => {
+  const { message } = failureOf(
+    networkError("LISTEN_FAILED", "anybody would come in; allow it (allowPublicNoauth)"),
+  );
+  expect(message).toBe("anybody would come in; allow it (--allow-public-noauth)");
+});
+
 test("usage and bad addresses exit with 2, all else with 1", () => {
   expect(exitCodeOf(new UsageError("x"))).toBe(2);
   expect(exitCodeOf(networkError("ADDRESS_MALFORMED", "x"))).toBe(2);

@@ -1,6 +1,11 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { createNetwork, defineMessage, type Network, NetworkError, text } from "../src/index.ts";
 
+const folder = mkdtempSync(join(tmpdir(), "testudo-"));
+afterAll(() => rmSync(folder, { recursive: true }));
 const open: Network[] = [];
 afterEach(async () => {
   await Promise.all(open.splice(0).map((network) => network.close()));
@@ -13,14 +18,44 @@ const create = (...args: Parameters<typeof createNetwork>): Network => {
 const Say = defineMessage({ name: "say", opcode: 1_000, codec: text });
 
 describe("createNetwork", () => {
-  test.each(["noise", "noise-chacha", "shs", "noauth"])("speaks net~%s", async (transform) => {
+  test.each([
+    "net:127.0.0.1:0~noise",
+    "net:127.0.0.1:0~noise-chacha",
+    "net:127.0.0.1:0~shs",
+    "net:127.0.0.1:0~noauth",
+    "ws://127.0.0.1:0~noise",
+    "ws://127.0.0.1:0~shs",
+    "unix:FOLDER/a~noise",
+    "unix:FOLDER/b~shs",
+    "unix:FOLDER/c~noauth",
+  ])("speaks %s", async (address) => {
     const [a, b] = [create(), create()];
     const heard = new Promise<string | undefined>((resolve) => {
       void b.registerPlugin({ newMessage: ({ message }) => resolve(message.as(Say)) });
     });
-    const peer = await a.add(await b.listen(`net:127.0.0.1:0~${transform}`));
+    const peer = await a.add(await b.listen(address.replace("FOLDER", folder)));
     await peer.send(Say.of("hello"));
     expect(await heard).toBe("hello");
+  });
+
+  test("dials what onion can be, and listens on none", async () => {
+    const network = create();
+    const malformed = { code: "ADDRESS_MALFORMED", attempts: [{ stage: "parse" }] };
+    for (const transform of ["noise", `shs:${network.id.text.replace(/^./, "A")}`]) {
+      await expect(network.add(`onion::80~${transform}`)).rejects.toMatchObject(malformed);
+    }
+    await expect(network.listen("onion:a.onion:80~noise")).rejects.toMatchObject({
+      code: "LISTEN_FAILED",
+    });
+  });
+
+  test("what is wrong with an address is told, whichever transport it is of", async () => {
+    const network = create();
+    const address = "ws://127.0.0.1:0~noise;ws:127.0.0.1:80~noise;unix:~noise";
+    await expect(network.add(address)).rejects.toMatchObject({
+      code: "ADDRESS_MALFORMED",
+      attempts: [{ stage: "parse" }, { stage: "parse" }, { stage: "parse" }],
+    });
   });
 
   test("has keepalive and latency, unless they are unwanted", async () => {

@@ -40,6 +40,32 @@ describe("Output", () => {
     expect(plain.io.out.text).toBe("");
   });
 
+  test("each of several attempts has a line of its own, without what commands a terminal", () => {
+    const failed = (address: string, stage: "parse" | "connect" | "listen", message: string) => ({
+      address,
+      stage,
+      afterMs: 0,
+      tookMs: 1,
+      cause: networkError("DIAL_REFUSED", message),
+    });
+    const tell = (...attempts: ReturnType<typeof failed>[]): string[] => {
+      const { io, out } = output({ json: false });
+      out.failure(networkError("DIAL_REFUSED", "all in one", { attempts }));
+      expect(io.out.text).toBe("");
+      return io.err.lines;
+    };
+    expect(
+      tell(failed("warp:x", "parse", "what?"), failed("net:a:1", "connect", "no\u001b")),
+    ).toEqual([
+      "testudo: none of 2 alternatives worked",
+      "  warp:x: parse: what?",
+      "  net:a:1: connect: no\u241b",
+    ]);
+    const [first] = tell(failed("net:a:1", "listen", "x"), failed("net:b:1", "listen", "y"));
+    expect(first).toBe("testudo: 2 listeners failed, so none is open");
+    expect(tell(failed("net:a:1", "connect", "one"))).toEqual(["testudo: all in one"]);
+  });
+
   test("gives a promise only while the reader is slow, and it never rejects", async () => {
     const { io, out } = output({ json: true });
     expect(out.event("small", {})).toBeUndefined();
