@@ -69,12 +69,20 @@ export class OurListener {
   readonly errors: NetworkError[];
   readonly #serving: Serving;
   readonly #folder: string;
+  readonly #streams: ReadonlySet<MultiStream>;
 
-  private constructor(node: MultiServer, serving: Serving, errors: NetworkError[], folder: string) {
+  private constructor(
+    node: MultiServer,
+    serving: Serving,
+    errors: NetworkError[],
+    folder: string,
+    streams: ReadonlySet<MultiStream>,
+  ) {
     this.node = node;
     this.errors = errors;
     this.#serving = serving;
     this.#folder = folder;
+    this.#streams = streams;
   }
 
   /** All kinds in one node, on loopback. */
@@ -86,18 +94,23 @@ export class OurListener {
     const folder = await mkdtemp(join(tmpdir(), "testudo-ours-"));
     const node = ourNode(kinds, options, folder);
     const errors: NetworkError[] = [];
-    const serving = await within(
-      "listening",
-      node.server(onStream, { onError: (error) => errors.push(error) }),
-    );
-    return new OurListener(node, serving, errors, folder);
+    const streams = new Set<MultiStream>();
+    const taken = (stream: MultiStream): void | Promise<void> => {
+      streams.add(stream);
+      return onStream(stream);
+    };
+    const onError = (error: NetworkError): void => void errors.push(error);
+    const serving = await within("listening", node.server(taken, { onError }));
+    return new OurListener(node, serving, errors, folder, streams);
   }
 
   get address(): string {
     return this.#serving.addresses.join(";");
   }
 
+  /** Cuts what is open: an original that was not told to end does not answer a goodbye. */
   async close(): Promise<void> {
+    for (const stream of this.#streams) stream.abort(new Error("the test is over"));
     await within("closing", this.#serving.close({ graceMs: 0 }));
     await rm(this.#folder, { recursive: true });
   }
