@@ -80,9 +80,9 @@ export class ManualTransport implements Transport {
   }
 
   async listen(at: Section, accept: (connection: Connection) => void): Promise<Listener> {
+    await this.opening;
     const listener = new ManualListener(at, this.local, accept);
     this.listeners.push(listener);
-    await this.opening;
     return listener;
   }
 
