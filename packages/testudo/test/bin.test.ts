@@ -7,11 +7,18 @@ import { createHash, randomBytes } from "node:crypto";
 import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { BIN, Process, ROOT } from "./support/bin.ts";
 
 const once = (words: string[], input = "") =>
   spawnSync(process.execPath, [BIN, ...words], { input, cwd: ROOT, encoding: "utf8" });
+
+const vector = (kind: "cert" | "key"): string =>
+  join(ROOT, "test", "vectors", `localhost.${kind}.pem`);
+const CERTIFICATE = vector("cert");
+const TRUST = ["--tls-ca", CERTIFICATE];
+const folder = mkdtempSync(join(tmpdir(), "testudo-"));
+afterAll(() => rmSync(folder, { recursive: true }));
 
 describe("the command", () => {
   test("says what to do when it is not built", () => {
@@ -111,18 +118,27 @@ describe("processes talk to each other", () => {
     expect(slow.out.events).toHaveLength(1);
   });
 
-  test("pipe carries bytes to the end, with half-close, and its reader sees the end", async () => {
-    await using listener = new Process(["pipe", "--listen", "net:127.0.0.1:0~shs", "--json"]);
-    const { addresses } = await listener.err.event("listening");
-    await using dialer = new Process(["pipe", (addresses as string[])[0] ?? ""]);
-    const question = randomBytes(1_000_000);
-    dialer.stdin.end(question);
-    await listener.out.until(() => listener.out.ended);
-    expect(listener.out.bytes.equals(question)).toBe(true);
-    listener.stdin.end("answer");
-    expect([await dialer.exit, await listener.exit]).toEqual([0, 0]);
-    expect([dialer.out.text, dialer.err.text]).toEqual(["answer", ""]);
-  });
+  test.each([
+    ["net:127.0.0.1:0~shs"],
+    ["ws://127.0.0.1:0~noise"],
+    ["wss://localhost:0~noise", ["--tls-cert", CERTIFICATE, "--tls-key", vector("key")], TRUST],
+    ["unix:FOLDER/socket~noauth"],
+  ])(
+    "pipe carries bytes to the end over %s, with half-close, and its reader sees the end",
+    async (stack, listens = [], dials = []) => {
+      const place = stack.replace("FOLDER", folder);
+      await using listener = new Process(["pipe", "--listen", place, "--json", ...listens]);
+      const { addresses } = await listener.err.event("listening");
+      await using dialer = new Process(["pipe", (addresses as string[])[0] ?? "", ...dials]);
+      const question = randomBytes(1_000_000);
+      dialer.stdin.end(question);
+      await listener.out.until(() => listener.out.ended);
+      expect(listener.out.bytes.equals(question)).toBe(true);
+      listener.stdin.end("answer");
+      expect([await dialer.exit, await listener.exit]).toEqual([0, 0]);
+      expect([dialer.out.text, dialer.err.text]).toEqual(["answer", ""]);
+    },
+  );
 
   test("pipe holds little while its reader does not read", async () => {
     const total = 64 * 1024 * 1024;

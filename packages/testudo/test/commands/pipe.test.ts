@@ -1,6 +1,10 @@
 import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
 import { connect, createServer } from "node:net";
-import { afterEach, describe, expect, test } from "vitest";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { Running, run, TestIo } from "../support/io.ts";
 
 const running: Running[] = [];
@@ -14,12 +18,39 @@ function listen(...words: string[]): Running {
   return command;
 }
 
+const folder = mkdtempSync(join(tmpdir(), "testudo-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
 const portOf = (address: string): number => Number(/:(\d+)(~|$)/.exec(address)?.[1]);
-const STACKS = ["~noise", "~noise-chacha", "~shs", "~noauth", ""];
+const NET = "net:127.0.0.1:0";
+const WS = "ws://127.0.0.1:0";
+const UNIX = `unix:${folder}/socket`;
+/** Those whose ends can end one direction only. */
+const STACKS = [
+  ...["~noise", "~noise-chacha", "~shs", "~noauth", "", "~noise~gzip"].map((rest) => NET + rest),
+  ...["~noise", "~shs"].map((rest) => WS + rest),
+  ...["~shs", "~noauth"].map((rest) => UNIX + rest),
+];
+const authenticates = (stack: string): boolean => /~(noise|shs)/.test(stack);
+
+/** A certificate of our own for localhost, and its key. */
+const vector = (file: string): string =>
+  fileURLToPath(new URL(`../../../../test/vectors/${file}`, import.meta.url));
+const CERTIFICATE = vector("localhost.cert.pem");
+const TLS = ["--tls-cert", CERTIFICATE, "--tls-key", vector("localhost.key.pem")];
+
+/** Somewhere nobody listens. */
+async function deadPort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
 
 describe("pipe", () => {
-  test.each(STACKS)("carries bytes both ways over net%s and ends on both sides", async (stack) => {
-    const listener = listen(`net:127.0.0.1:0${stack}`);
+  test.each([...STACKS, `${WS}~noauth`])("carries bytes both ways over %s", async (stack) => {
+    const listener = listen(stack);
     const [address = ""] = await listener.listening();
     const [there, back] = [randomBytes(300_000), randomBytes(200_000)];
     listener.io.stdin.end(back);
@@ -30,15 +61,14 @@ describe("pipe", () => {
     expect(listener.io.out.bytes.equals(there)).toBe(true);
     const [listening, connected, ...more] = listener.io.err.events;
     expect(listening).toEqual({ event: "listening", id: expect.any(String), addresses: [address] });
-    const authenticated = !["~noauth", ""].includes(stack);
-    expect(connected).toMatchObject({ event: "connected", authenticated });
+    expect(connected).toMatchObject({ event: "connected", authenticated: authenticates(stack) });
     expect(more).toEqual([]);
   });
 
   test.each(STACKS)(
-    "half-close over net%s: an answer after the end of the question",
+    "half-close over %s: an answer after the end of the question",
     async (stack) => {
-      const listener = listen(`net:127.0.0.1:0${stack}`);
+      const listener = listen(stack);
       const [address = ""] = await listener.listening();
       const dialer = new Running(["pipe", address]);
       dialer.io.stdin.end("question");
@@ -50,8 +80,8 @@ describe("pipe", () => {
     },
   );
 
-  test.each(STACKS)("--echo over net%s serves many, until a signal", async (stack) => {
-    const server = listen(`net:127.0.0.1:0${stack}`, "--echo");
+  test.each(STACKS)("--echo over %s serves many, until a signal", async (stack) => {
+    const server = listen(stack, "--echo");
     const [address = ""] = await server.listening();
     const bytes = randomBytes(500_000);
     const clients = await Promise.all([1, 2, 3].map(() => run(["pipe", address], bytes)));
@@ -189,6 +219,127 @@ describe("pipe", () => {
     expect([known.code, known.out.text]).toEqual([0, "x"]);
   });
 
+  test("wss with a certificate of our own, beside ws", async () => {
+    const server = listen("wss://localhost:0~noise;ws://localhost:0~noise", "--echo", ...TLS);
+    const [address = ""] = await server.listening();
+    expect(address).toMatch(/^wss:\/\/localhost:\d+~noise:[^;]+;ws:\/\/localhost:\d+~noise:[^;]+$/);
+    const [secure = "", plain = ""] = address.split(";");
+    const trusted = await run(["pipe", secure, "--tls-ca", CERTIFICATE], "x");
+    expect([trusted.code, trusted.out.text]).toEqual([0, "x"]);
+    const open = await run(["pipe", plain], "y");
+    expect([open.code, open.out.text]).toEqual([0, "y"]);
+    const doubted = await run(["pipe", secure], "z");
+    expect(doubted.code).toBe(1);
+    expect(doubted.err.text).toMatch(/self-signed; trust it by --tls-ca FILE/);
+  });
+
+  test("a listener of wss needs a certificate, and is told of the options", async () => {
+    const { code, err } = await run(["pipe", "--listen", "wss://localhost:0~noise"]);
+    expect(code).toBe(2);
+    expect(err.text).toMatch(/certificate, as in --tls-cert FILE --tls-key FILE/);
+  });
+
+  test("of several alternatives the dead ones are passed over", async () => {
+    const server = listen(`${UNIX}~noise;${WS}~shs`, "--echo");
+    const [address = ""] = await server.listening();
+    const dead = await deadPort();
+    const first = `quic:a:1~noise;net:127.0.0.1:${dead}~noise;ws://127.0.0.1:${dead}~noise`;
+    const client = await run(["pipe", `${first};${address}`, "--json"], "x");
+    expect([client.code, client.out.text]).toEqual([0, "x"]);
+    expect(client.err.events).toMatchObject([
+      { event: "connected", address: address.split(";")[0] },
+    ]);
+  });
+
+  test("when none works, what became of each is told", async () => {
+    const dead = await deadPort();
+    const address = `quic:a:1~noise;net:127.0.0.1:${dead}~noise;ws://127.0.0.1:${dead}~noise`;
+    const plain = await run(["pipe", address]);
+    expect([plain.code, plain.out.text]).toEqual([1, ""]);
+    expect(plain.err.lines).toEqual([
+      "testudo: none of 3 alternatives worked",
+      expect.stringMatching(/^ {2}quic:a:1~noise: parse: quic is no transport/),
+      expect.stringMatching(/^ {2}net:127\.0\.0\.1:\d+~noise: connect: .*nobody listens there/),
+      expect.stringMatching(/^ {2}ws:\/\/127\.0\.0\.1:\d+~noise: connect: .*nobody listens there/),
+    ]);
+    const json = await run(["pipe", address, "--json"]);
+    expect(json.err.events).toMatchObject([
+      {
+        event: "error",
+        code: "DIAL_REFUSED",
+        address,
+        attempts: address.split(";").map((each, index) => ({
+          address: each,
+          stage: index === 0 ? "parse" : "connect",
+          afterMs: expect.any(Number),
+          tookMs: expect.any(Number),
+          code: index === 0 ? "ADDRESS_UNSUPPORTED" : "DIAL_REFUSED",
+          message: expect.any(String),
+        })),
+      },
+    ]);
+  });
+
+  test("of several listeners none is open when one fails", async () => {
+    const free = await deadPort();
+    const holder = createServer();
+    await new Promise<void>((resolve) => holder.listen(0, "127.0.0.1", resolve));
+    const { port } = holder.address() as { port: number };
+    const address = `net:127.0.0.1:${free}~noise;net:127.0.0.1:${port}~shs`;
+    const { code, err } = await run(["pipe", "--listen", address]);
+    expect([code, err.lines.length]).toEqual([1, 1]);
+    expect(err.text).toMatch(/1 of 2 listeners failed, so none is open\. .*port is in use/);
+    holder.close();
+  });
+
+  test("--prefer and --allow choose among the alternatives", async () => {
+    const server = listen(`${NET}~noise;${NET}~shs;${WS}~noise`, "--echo");
+    const [address = ""] = await server.listening();
+    const [viaNoise = "", viaShs = "", viaWs = ""] = address.split(";");
+    const reached = async (...words: string[]): Promise<unknown> => {
+      const { code, err } = await run(["pipe", address, "--json", ...words], "x");
+      expect(code).toBe(0);
+      return err.events[0];
+    };
+    expect(await reached()).toMatchObject({ address: viaNoise });
+    expect(await reached("--prefer", "shs")).toMatchObject({ address: viaShs });
+    expect(await reached("--prefer", "unix,ws~noise", "--prefer", "net")).toMatchObject({
+      address: viaWs,
+    });
+    expect(await reached("--allow", "ws")).toMatchObject({ address: viaWs });
+    const { code, err } = await run(["pipe", viaNoise, "--allow", "shs", "--json"]);
+    expect([code, err.events]).toMatchObject([2, [{ code: "ADDRESS_UNSUPPORTED" }]]);
+  });
+
+  test.each([
+    [["--scope", "device"], "net:0.0.0.0:0", /^net:127\.0\.0\.1:\d+$/],
+    [["--external", "example.org"], "net:0.0.0.0:0", /^net:example\.org:\d+$/],
+    [
+      ["--external", "example.org,[2001:db8::1]", "--external", "203.0.113.9", "--scope", "public"],
+      NET,
+      /^net:example\.org:(\d+);net:2001:db8::1:\1;net:203\.0\.113\.9:\1$/,
+    ],
+    [["--scope", "device,public", "--external", "example.org"], WS, /^ws:\/\/example\.org:\d+$/],
+    [["--external", "wss://example.org/node"], WS, /^wss:\/\/example\.org\/node$/],
+    [["--external", "wss://example.org/node,example.net"], NET, /^net:example\.net:\d+$/],
+  ])("with %j a listener on %s advertises %s", async (words, address, advertised) => {
+    const listener = listen(`${address}~noise`, ...words);
+    const [printed = ""] = await listener.listening();
+    expect(printed.replaceAll(/~noise:[^;]+/g, "")).toMatch(advertised);
+    expect(await listener.stop()).toBe(0);
+  });
+
+  test("without Tor, onion says where it looked and what to do", async () => {
+    const proxy = `127.0.0.1:${await deadPort()}`;
+    const words = ["--proxy", proxy, "--proxy", `unix:${folder}/none`];
+    const { code, err } = await run(["pipe", "onion:abc.onion:80~noise", ...words]);
+    expect(code).toBe(1);
+    expect(err.text).toContain(
+      `no Tor at ${proxy} (nobody listens there (ECONNREFUSED)) or unix:${folder}/none `,
+    );
+    expect(err.text).toContain("start tor, or name its SOCKS port (--proxy)");
+  });
+
   test("says it in words without --json, on stderr", async () => {
     const io = new TestIo();
     const anybody = ["pipe", "--listen", "net:0.0.0.0:0~noauth", "--echo", "--allow-public-noauth"];
@@ -209,6 +360,9 @@ describe("pipe", () => {
     [["net:127.0.0.1:0~noise"], 2, "ADDRESS_MALFORMED"],
     [["net:127.0.0.1:1~rot13"], 2, "ADDRESS_UNSUPPORTED"],
     [["net:127.0.0.1:1~noise", "--echo"], 2, "USAGE"],
+    [["net:127.0.0.1:1~noise", "--scope", "device"], 2, "USAGE"],
+    [["--listen", "net:127.0.0.1:0~noise", "--prefer", "shs"], 2, "USAGE"],
+    [["--listen", "onion:abc.onion:80~noise"], 1, "LISTEN_FAILED"],
     [["--listen", "net:127.0.0.1~noise"], 2, "ADDRESS_MALFORMED"],
     [["net:127.0.0.1:1~noise"], 1, "DIAL_REFUSED"],
     [["--listen", "net:203.0.113.1:0~noise"], 1, "LISTEN_FAILED"],
