@@ -12,7 +12,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { TorProcess } from "./tor-process.ts";
+import { TOR_ENV, TorProcess } from "./tor-process.ts";
 
 const AUTHORITIES = 3;
 const RELAYS = 2;
@@ -149,7 +149,7 @@ async function authorityLine(authority: TorProcess, { or, dir }: Place): Promise
       ...["-i", join(keys, "authority_identity_key"), "-s", join(keys, "authority_signing_key")],
       ...["-c", certificate, "-m", "12", "-a", `127.0.0.1:${dir}`, "--passphrase-fd", "0"],
     ],
-    { stdio: ["pipe", "ignore", "ignore"] },
+    { stdio: ["pipe", "ignore", "ignore"], env: TOR_ENV },
   );
   made.stdin.end("not a secret\n");
   await once(made, "exit");
@@ -160,7 +160,9 @@ async function authorityLine(authority: TorProcess, { or, dir }: Place): Promise
     ...relayLines(authority, or),
     `DirAuthority any orport=1 127.0.0.1:1 ${"F".repeat(40)}`,
   ]);
-  await promisify(execFile)("tor", [...authority.arguments, "--list-fingerprint"]);
+  await promisify(execFile)("tor", [...authority.arguments, "--list-fingerprint"], {
+    env: TOR_ENV,
+  });
   const [, fingerprint] = readFileSync(join(authority.folder, "fingerprint"), "utf8").split(/\s+/);
   return `DirAuthority ${authority.name} orport=${or} no-v2 v3ident=${identity} 127.0.0.1:${dir} ${fingerprint}`;
 }

@@ -13,11 +13,18 @@ import { promisify } from "node:util";
 
 const KEPT_LOG_LINES = 60;
 
+/** Debian's tor is where only root looks. */
+export const TOR_ENV: NodeJS.ProcessEnv = {
+  ...process.env,
+  PATH: `${process.env["PATH"] ?? ""}:/usr/sbin`,
+};
+
 /** Whether Debian's `tor` and `tor-gencert` are there. */
 export async function hasTor(): Promise<boolean> {
   try {
-    await promisify(execFile)("tor", ["--version"]);
-    await promisify(execFile)("which", ["tor-gencert"]);
+    const run = promisify(execFile);
+    await run("tor", ["--version"], { env: TOR_ENV });
+    await run("which", ["tor-gencert"], { env: TOR_ENV });
     return true;
   } catch {
     return false;
@@ -60,7 +67,10 @@ export class TorProcess {
   }
 
   start(): void {
-    const child = spawn("tor", this.arguments, { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn("tor", this.arguments, {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: TOR_ENV,
+    });
     this.#child = child;
     for (const output of [child.stdout, child.stderr]) {
       output.setEncoding("utf8").on("data", (text: string) => {
