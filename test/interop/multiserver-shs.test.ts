@@ -312,10 +312,10 @@ describe("keys made by ssb-keys", () => {
 
 describe("a dialer that says nothing after the handshake", () => {
   const NET: Kind = { transport: "net", transform: "shs" };
-  const TIMEOUT_MS = 150;
+  const TIMEOUT_MS = 300;
   const later: OriginalOptions["authenticate"] = (_id, answer) =>
     void setTimeout(() => answer(null, true), 10);
-  const quiet = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, TIMEOUT_MS * 3));
+  const quiet = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, TIMEOUT_MS * 2));
 
   it("is cut by an original whose authenticate is asynchronous, and ours says that it was cut", async () => {
     const { ours: stream, theirs: arrived } = await met(
