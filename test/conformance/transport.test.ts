@@ -8,7 +8,9 @@ import { MemoryHub, type MemoryOptions, memory } from "@testudo/transports/memor
 import { net } from "@testudo/transports/net";
 import { unix } from "@testudo/transports/unix";
 import { ws } from "@testudo/transports/ws";
-import { afterAll } from "vitest";
+import { afterAll, beforeAll, describe, vi } from "vitest";
+import { platform } from "../../packages/transports/src/ws/socket-browser.ts";
+import { WebSocket } from "../../packages/transports/test/ws/support.ts";
 import { LOCALHOST } from "../support/tls.ts";
 import { type TransportFixture, transportConformance } from "./transport.ts";
 
@@ -79,6 +81,13 @@ function overWebSockets(name: "ws" | "wss", host: string): TransportFixture {
   };
 }
 
+/** Dials as a page does; the package `ws` stands in for its WebSocket, whose interface it has. */
+function asInBrowser(): TransportFixture {
+  const fixture = overWebSockets("ws", "127.0.0.1");
+  const transport = { ...fixture.transport, dial: platform({}).dial };
+  return { ...fixture, transport, pausable: false };
+}
+
 function inMemory(options: MemoryOptions = {}): TransportFixture {
   let names = 0;
   return {
@@ -95,6 +104,11 @@ transportConformance("unix", () => overUnix());
 transportConformance("ws over IPv4", () => overWebSockets("ws", "127.0.0.1"));
 if (hasIpv6) transportConformance("ws over IPv6", () => overWebSockets("ws", "[::1]"));
 transportConformance("wss", () => overWebSockets("wss", "localhost"));
+describe("in a browser", () => {
+  beforeAll(() => void vi.stubGlobal("WebSocket", WebSocket));
+  afterAll(() => void vi.unstubAllGlobals());
+  transportConformance("ws", asInBrowser);
+});
 transportConformance("memory", () => inMemory());
 transportConformance("memory over a bad line", () =>
   inMemory({ latencyMs: 2, jitterMs: 2, lossRate: 0.05, seed: 42 }),

@@ -31,6 +31,8 @@ export interface TransportFixture {
   refusedAt(): Promise<Section>;
   /** Sections of this transport that can never be dialled. */
   readonly malformed: readonly Section[];
+  /** See `PipeTraits`. */
+  readonly pausable?: boolean;
 }
 
 export function transportConformance(
@@ -158,7 +160,7 @@ export function transportConformance(
 
     pipeConformance(
       () => world.pair(),
-      () => fixture.transport,
+      () => ({ ...fixture, halfClose: fixture.transport.halfClose }),
     );
   });
 }

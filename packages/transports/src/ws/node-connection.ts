@@ -6,11 +6,18 @@
  */
 
 import type { Duplex } from "node:stream";
-import { asError, EMPTY, networkError, type Section, systemRuntime } from "@testudo/core";
+import {
+  asError,
+  EMPTY,
+  networkError,
+  type Section,
+  systemRuntime,
+  type Timer,
+} from "@testudo/core";
 import type { WebSocket } from "ws";
 import { MessageConnection, textFrame, tooLarge } from "./connection.ts";
 
-/** How long a peer that broke the protocol has to answer the close frame that says so. */
+/** How long the other side has to hang up once nothing more can be said, or to read what it did wrong. */
 const LINGER_MS = 1_000;
 
 /** RFC 6455, section 7.4.1: data of a type that cannot be accepted. */
@@ -26,6 +33,7 @@ export class NodeConnection extends MessageConnection {
   readonly #ws: WebSocket;
   readonly #socket: Duplex;
   #cause: Error | undefined;
+  #patience: Timer | undefined;
 
   /** Takes over a WebSocket that is open, in the turn in which it opened, and the socket below it. */
   constructor(ws: WebSocket, socket: Duplex, options: NodeSocketOptions) {
@@ -39,9 +47,12 @@ export class NodeConnection extends MessageConnection {
     });
     ws.on("error", (error: Error) => this.#onError(error, options.maxPayloadBytes));
     ws.on("close", (code: number, reason: Buffer) => {
+      this.#patience?.cancel();
       this.onClose(code, printable(reason.toString()), this.#cause);
     });
     socket.on("drain", () => this.onDrain());
+    // Both close frames are exchanged, and ours is with the kernel.
+    socket.once("finish", () => this.#linger());
     // Heard here too, for its cause: the package only closes.
     socket.on("error", (error: Error) => {
       this.#cause ??= error;
@@ -92,8 +103,12 @@ export class NodeConnection extends MessageConnection {
     if (closeCode !== undefined) ws.close(closeCode);
     // A pause would keep the answer from being read.
     ws.resume();
-    const patience = systemRuntime.setTimer(() => ws.terminate(), LINGER_MS);
-    ws.once("close", () => patience.cancel());
+    this.#linger();
+  }
+
+  #linger(): void {
+    if (this.#ws.readyState === this.#ws.CLOSED) return;
+    this.#patience ??= systemRuntime.setTimer(() => this.#ws.terminate(), LINGER_MS);
   }
 }
 

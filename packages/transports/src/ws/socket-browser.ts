@@ -162,8 +162,8 @@ class BrowserConnection extends MessageConnection {
     this.#look();
   }
 
+  /** Says so only when all else is handed over: what was once closed could not be cut any more. */
   protected override shake(flushed: () => void): void {
-    this.#socket.close(1000);
     this.#flushed = flushed;
     this.#look();
   }
@@ -181,6 +181,7 @@ class BrowserConnection extends MessageConnection {
       this.onDrain();
     }
     if (this.#flushed !== undefined && this.#socket.bufferedAmount === 0) {
+      this.#socket.close(1000);
       this.#flushed();
       this.#flushed = undefined;
     }

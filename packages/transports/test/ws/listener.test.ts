@@ -17,7 +17,7 @@ import { noise } from "../../src/noise/index.ts";
 import { shs } from "../../src/shs/index.ts";
 import { deskOf, shareOwn } from "../../src/ws/http-server.ts";
 import { type WsOptions, ws } from "../../src/ws/index.ts";
-import { heard, portOf, request, WebSocketServer, World } from "./support.ts";
+import { gone, heard, portOf, request, WebSocketServer, World } from "./support.ts";
 
 expectNoLeaks();
 
@@ -296,7 +296,7 @@ describe("a server of our own", () => {
     const half = await world.socket(listener);
     half.write("GET / HTTP/1.1\r\n");
     const alive = await world.dial(listener.section);
-    const cut = [once(idle, "close"), once(half, "close")];
+    const cut = [gone(idle), gone(half)];
     await new Reader(alive).take(1);
     await listener.close();
     await Promise.all(cut);
@@ -307,7 +307,7 @@ describe("a server of our own", () => {
   it("cuts TLS handshakes that are under way when it closes", async () => {
     const listener = await world.listen("wss://127.0.0.1:0", { tls: LOCALHOST });
     const idle = await world.socket(listener);
-    const cut = once(idle, "close");
+    const cut = gone(idle);
     await listener.close();
     await cut;
   });
@@ -335,14 +335,14 @@ describe("a stranger who never finishes asking", () => {
   ])("is cut in time, having said %s", async (_, said) => {
     const socket = await world.socket(await open({ headersTimeoutMs: 60 }));
     socket.write(said);
-    await once(socket.resume(), "close");
+    await gone(socket);
   });
 
   it("makes room for others when there are many of his kind", async () => {
     const listener = await open({ maxWaiting: 3 });
     const alive = await world.dial(listener.section);
     const first = await world.socket(listener);
-    const cut = once(first.resume(), "close");
+    const cut = gone(first);
     const others = [1, 2, 3].map(() => world.socket(listener));
     await cut;
     for (const socket of await Promise.all(others)) expect(socket.destroyed).toBe(false);

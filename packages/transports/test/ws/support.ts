@@ -91,6 +91,18 @@ export class World {
     return { connection: await arrived.promise, stranger };
   }
 
+  /** The same with a bare socket that never hangs up by itself. */
+  async withSocket(): Promise<{ connection: Connection; socket: Socket }> {
+    const arrived = deferred<Connection>();
+    const listener = await this.listen("ws://127.0.0.1:0", {}, { accept: arrived.resolve });
+    const socket = connect({ port: portOf(listener), host: "127.0.0.1", allowHalfOpen: true });
+    this.later(() => socket.destroy());
+    socket.on("error", () => {});
+    socket.write(request());
+    await once(socket, "data");
+    return { connection: await arrived.promise, socket };
+  }
+
   stranger(to: Section, options: ClientOptions = {}): WebSocket {
     const stranger = new WebSocket(to.text, options);
     stranger.on("error", () => {});
@@ -132,4 +144,18 @@ export function request(lines: Readonly<Record<string, string>> = {}, path: stri
   };
   const text = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   return `GET ${path} HTTP/1.1\r\n${text.join("")}\r\n`;
+}
+
+/** The socket below a stranger's WebSocket, for what the package never does by itself. */
+export function below(stranger: WebSocket): Socket {
+  return (stranger as unknown as { _socket: Socket })._socket;
+}
+
+/** When a socket is closed, by an error or without one. */
+export function gone(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket.once("close", () => resolve());
+    // What is left to read would hold it open.
+    socket.resume();
+  });
 }
