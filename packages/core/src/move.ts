@@ -16,7 +16,7 @@ export interface MoveOptions {
   readonly from: Stream;
   readonly to: Stream;
   readonly runtime: Runtime;
-  /** How long the old stream may bring no byte before it is given up. */
+  /** How long the old stream may move no byte before it is given up. */
   readonly patienceMs: number;
   /** A frame of the old stream. */
   readonly frame: (frame: Frame) => void;
@@ -44,7 +44,7 @@ export class Move {
   }
 }
 
-/** Gives a stream up once it brought no byte for `patienceMs` although we were reading. */
+/** Gives a stream up once no byte came and none went for `patienceMs` although we were reading. */
 export function giveTime(
   stream: Stream,
   runtime: Runtime,
@@ -54,13 +54,14 @@ export function giveTime(
   let seen = -1;
   let timer: Timer | undefined;
   const look = (): void => {
-    if (stream.bytesIn === seen && !stream.held) {
+    const moved = stream.bytesIn + stream.bytesOut;
+    if (moved === seen && !stream.held) {
       giveUp(
         networkError("STREAM_IDLE", `an older stream of this node was silent for ${patienceMs} ms`),
       );
       return;
     }
-    seen = stream.bytesIn;
+    seen = moved;
     timer = runtime.setTimer(look, patienceMs);
   };
   look();

@@ -228,15 +228,12 @@ export class Network implements AsyncDisposable {
     const present = this.#presentAt(parsed, move);
     if (present !== undefined) {
       present.writable = true;
-      this.#wanted.set(address, present.id.text);
+      this.#want(address, present, move);
       return present;
     }
     const peer = await this.#dial(parsed, options.signal, move);
-    // The place it moved to is where to find it from now on.
-    if (move)
-      for (const [old, id] of this.#wanted) if (id === peer.id.text) this.#wanted.delete(old);
     // Else it was deleted, or left, in the same turn.
-    if (peer.connected) this.#wanted.set(address, peer.id.text);
+    if (peer.connected) this.#want(address, peer, move);
     return peer;
   }
 
@@ -368,6 +365,13 @@ export class Network implements AsyncDisposable {
       if (peer.side === "dialer" && routes.has(peer.address)) return peer;
     }
     return undefined;
+  }
+
+  /** `only`: the place a peer moved to is where to find it from now on. */
+  #want(address: string, { id }: LivePeer, only: boolean): void {
+    if (only)
+      for (const [old, ledTo] of this.#wanted) if (ledTo === id.text) this.#wanted.delete(old);
+    this.#wanted.set(address, id.text);
   }
 
   /** An address, and all that led to this peer, are wanted no more; dials of them stop. */

@@ -154,17 +154,23 @@ export class LivePeer implements Peer, MessageOrigin {
       from,
       to,
       runtime,
-      patienceMs: limits.closeTimeoutMs,
+      // The other side may have much to read first: it is given what a live stream is given.
+      patienceMs: limits.stallTimeoutMs,
       frame: (frame) => this.frame(frame),
       over: (error) => {
         this.#move = undefined;
         count(this.#past, from);
-        if (error !== undefined) this.lastError = error;
-        if (!this.paused) to.release();
         hooks.done();
+        if (error !== undefined) this.#lost(error);
+        else if (!this.paused) to.release();
       },
       released: hooks.released,
     });
+  }
+
+  /** What was on the old stream is gone: whoever went on would have a hole in his messages and channels and not know. */
+  #lost({ code, message }: NetworkError): void {
+    this.close({ code, text: `the stream it moved from was lost: ${message}` });
   }
 
   /** Reads no more until `resume`. */

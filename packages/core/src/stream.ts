@@ -56,6 +56,8 @@ export class Stream implements OutboxOwner {
   /** Why it takes nothing more to send while it still delivers; and the goodbye that is then still to be said. */
   #leaving: NetworkError | undefined;
   #owed: Goodbye | undefined;
+  /** It was left, not closed: the other side has what a live stream has to take the rest, not `closeTimeoutMs`. */
+  #unhurried = false;
   #held: Deferred<void> | undefined;
   /** Cuts a peer that takes nothing, or one that is left and does not finish. */
   #timer: Timer | undefined;
@@ -159,6 +161,10 @@ export class Stream implements OutboxOwner {
    * then the other side has `closeTimeoutMs` to finish before it is cut.
    */
   close(goodbye: Goodbye, reason: NetworkError = saidByUs(goodbye)): void {
+    if (this.#unhurried) {
+      this.#unhurried = false;
+      this.congested(false);
+    }
     this.#over(reason, goodbye);
   }
 
@@ -255,6 +261,7 @@ export class Stream implements OutboxOwner {
     if (frame.opcode === OPCODES.disconnect) {
       const reason = saidByPeer(decodeGoodbye(frame.payload));
       this.saidGoodbye = true;
+      this.#unhurried = this.#leaving !== undefined;
       this.#over(reason, undefined);
     } else {
       this.framesIn++;
@@ -328,7 +335,9 @@ export class Stream implements OutboxOwner {
     const over = this.#reason;
     if (this.#releasedAlready) return;
     if (over !== undefined) {
-      this.#timer = runtime.setTimer(() => this.#cut(over), limits.closeTimeoutMs);
+      const { stallTimeoutMs, closeTimeoutMs } = limits;
+      const patienceMs = this.#unhurried ? stallTimeoutMs : closeTimeoutMs;
+      this.#timer = runtime.setTimer(() => this.#cut(over), patienceMs);
     } else if (now) {
       this.#timer = runtime.setTimer(() => {
         this.abort(
