@@ -244,6 +244,10 @@ describe("dialling", () => {
     const target = to("example.onion");
     expect(await failureOf(dial(target, { proxy }, AbortSignal.abort(reason)))).toBe(reason);
     expect(sockets.length).toBe(0);
+    const early = new AbortController();
+    const reaching = failureOf(dial(target, { proxy: [proxy, proxy] }, early.signal));
+    early.abort(reason);
+    expect(await reaching).toBe(reason);
     const controller = new AbortController();
     const dialling = failureOf(dial(target, { proxy }, controller.signal));
     const socket = await heard.promise;
