@@ -49,6 +49,15 @@ describe("listen", () => {
     expect(command.io.err.text).toBe("");
   });
 
+  test("advertises the hosts it is told to", async () => {
+    const words = ["--external", "example.org", "--scope", "public"];
+    const command = listen("net:127.0.0.1:0~noise", "ws://127.0.0.1:0~noise", ...words);
+    expect(await command.listening()).toEqual([
+      expect.stringMatching(/^net:example\.org:\d+~noise:/),
+      expect.stringMatching(/^ws:\/\/example\.org:\d+~noise:/),
+    ]);
+  });
+
   test("tells who comes, what arrives and who leaves why", async () => {
     const command = listen("net:127.0.0.1:0~noise");
     const [address = ""] = await command.listening();

@@ -35,6 +35,15 @@ describe("ping", () => {
     expect(listener.io.out.events.filter(({ event }) => event === "message")).toEqual([]);
   });
 
+  test("goes by the alternative that works", async () => {
+    const listener = new Running(["listen", "--json", "ws://127.0.0.1:0~shs"]);
+    running.push(listener);
+    const [address = ""] = await listener.listening();
+    const both = `net:127.0.0.1:1~noise;${address}`;
+    const { code, out } = await run(["ping", both, "-c", "1", "--json"]);
+    expect([code, out.events.at(-1)]).toMatchObject([0, { event: "summary", received: 1 }]);
+  });
+
   test("says it in words; -c is how many", async () => {
     const network = createNetwork();
     networks.push(network);

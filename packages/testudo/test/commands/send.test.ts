@@ -1,7 +1,12 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createNetwork, type Network } from "testudo";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { Running, run, TestIo } from "../support/io.ts";
 
+const folder = mkdtempSync(join(tmpdir(), "testudo-"));
+afterAll(() => rmSync(folder, { recursive: true }));
 const running: Running[] = [];
 const networks: Network[] = [];
 afterEach(async () => {
@@ -20,8 +25,18 @@ const texts = ({ io }: Running) =>
   io.out.events.flatMap(({ event, text }) => (event === "message" ? [text] : []));
 
 describe("send", () => {
-  test.each(["noise", "noise-chacha", "shs", "noauth"])("over net~%s", async (transform) => {
-    const [receiver, address] = await listening(`net:127.0.0.1:0~${transform}`);
+  test.each([
+    "net:127.0.0.1:0~noise",
+    "net:127.0.0.1:0~noise-chacha",
+    "net:127.0.0.1:0~shs",
+    "net:127.0.0.1:0~noauth",
+    "net:127.0.0.1:0~noise~gzip",
+    "ws://127.0.0.1:0~noise",
+    "ws://127.0.0.1:0/path~shs",
+    "ws://127.0.0.1:0~noauth",
+    `unix:${folder}/socket~shs`,
+  ])("over %s", async (place) => {
+    const [receiver, address] = await listening(place);
     const sent = await run(["send", address, "hello", "--opcode", "2000", "--json"]);
     expect(sent.code).toBe(0);
     expect(sent.out.events).toMatchObject([{ event: "sent", opcode: 2_000, bytes: 5 }]);
@@ -75,7 +90,7 @@ describe("send", () => {
     const gone = createNetwork();
     const dead = await gone.listen("net:127.0.0.1:0~noise");
     await gone.close();
-    const both = `ws:a:1~noise;${dead};${address}`;
+    const both = `warp:a:1~noise;${dead};ws://127.0.0.1:1~noise;${address}`;
     expect((await run(["send", both, "through"])).code).toBe(0);
     expect(await receiver.io.out.event("message")).toMatchObject({ text: "through" });
   });
@@ -95,6 +110,31 @@ describe("send", () => {
       expect(sent.code).toBe(exit);
       expect(sent.out.events.at(-1)).toMatchObject({ event: "error", code });
     }
+  });
+
+  test("what became of each alternative is told", async () => {
+    const sent = await run(["send", "warp:1~noise;net:127.0.0.1:1~noise", "x", "--json"]);
+    expect(sent.code).toBe(1);
+    expect(sent.out.events).toMatchObject([
+      {
+        event: "error",
+        code: "DIAL_REFUSED",
+        address: "warp:1~noise;net:127.0.0.1:1~noise",
+        attempts: [
+          { address: "warp:1~noise", stage: "parse", code: "ADDRESS_UNSUPPORTED" },
+          { address: "net:127.0.0.1:1~noise", stage: "connect", code: "DIAL_REFUSED" },
+        ],
+      },
+    ]);
+  });
+
+  test("--allow leaves out the alternatives that are not", async () => {
+    const [receiver, address] = await listening("net:127.0.0.1:0~noise;net:127.0.0.1:0~shs");
+    expect((await run(["send", address, "x", "--allow", "shs"])).code).toBe(0);
+    const came = await receiver.io.out.event("nodeAdded");
+    expect(came).toMatchObject({ address: expect.stringMatching(/~shs$/) });
+    const none = await run(["send", address, "x", "--allow", "ws"]);
+    expect([none.code, none.err.lines[0]]).toEqual([2, "testudo: none of 2 alternatives worked"]);
   });
 
   test("another node than the address names is refused", async () => {
