@@ -64,9 +64,10 @@ export function addProduct(
   factor: number,
 ): void {
   if (factor === 0) return;
-  const row = tables.products.subarray(256 * factor, 256 * factor + 256);
+  const { products } = tables;
+  const row = 256 * factor;
   for (let i = 0; i < length; i++) {
-    target[i] = (target[i] as number) ^ (row[source[i] as number] as number);
+    target[i] = (target[i] as number) ^ (products[row + (source[i] as number)] as number);
   }
 }
 

@@ -52,15 +52,19 @@ export class ReedSolomon {
     const length = to - from;
     if (length > sums.capacity) throw new RangeError("the shard is longer than the sums can hold");
     const old = Math.min(length, sums.length);
+    const { words, capacity } = sums;
+    const tables = this.#tables;
     for (let lane = 0; lane < this.#lanes; lane++) {
-      const start = 256 * (position * this.#lanes + lane);
-      const table = this.#tables.subarray(start, start + 256);
-      const words = sums.words.subarray(lane * sums.capacity, (lane + 1) * sums.capacity);
+      const table = 256 * (position * this.#lanes + lane);
+      const start = lane * capacity;
       let i = 0;
       for (; i < old; i++) {
-        words[i] = (words[i] as number) ^ (table[bytes[from + i] as number] as number);
+        const word = tables[table + (bytes[from + i] as number)] as number;
+        words[start + i] = (words[start + i] as number) ^ word;
       }
-      for (; i < length; i++) words[i] = table[bytes[from + i] as number] as number;
+      for (; i < length; i++) {
+        words[start + i] = tables[table + (bytes[from + i] as number)] as number;
+      }
     }
     if (length > sums.length) sums.length = length;
   }

@@ -17,7 +17,8 @@ type Block = (words: Int32Array) => void;
 export function tea(key: Uint8Array): Cipher {
   const [k0, k1, k2, k3] = keyWords(key);
   return feedback((words) => {
-    let [a, b] = words as unknown as [number, number];
+    let a = words[0] as number;
+    let b = words[1] as number;
     for (let cycle = 1; cycle <= TEA_CYCLES; cycle++) {
       const sum = Math.imul(DELTA, cycle);
       a = (a + (((b << 4) + k0) ^ (b + sum) ^ ((b >>> 5) + k1))) | 0;
