@@ -1,15 +1,253 @@
-/** placeholder */
+/**
+ * Delay control: keeps a few segments in the bottleneck's queue, and takes the round trip, not loss, for
+ * the sign of what is there. The default.
+ *
+ * Once per round trip the window becomes what it would be if the queue were empty, plus a few segments:
+ *
+ *     window = window * least / standing + share          (half of the way there at a time)
+ *
+ * `least` is the round trip of the empty path, `standing` the shortest of this round, so jitter that does
+ * not last a whole round counts for nothing. In balance every sender has `share` segments in the queue, and
+ * senders with equal shares get equal rates: that is FAST TCP's law (Wei, Jin, Low, Hegde 2006). `share` grows with the
+ * square root of what the path holds, so that the queue stays a small part of it and rates stay equal.
+ *
+ * Around that: a doubling start that ends when a queue appears or the delivery rate stops growing; a brief
+ * half-empty window every few seconds, since who came later has never seen the path empty; a bound by the
+ * measured delivery rate; and a step back, no further than that rate, when a large part of a round is lost,
+ * because a buffer shorter than the share shows no delay. Loss alone never takes more than this.
+ */
+
 import type { AckSample, CongestionControl, CongestionSettings } from "./congestion.ts";
+
+const FIRST_WINDOW = 16;
+const LEAST_WINDOW = 4;
+/** Milliseconds of delay that are no queue: timers, batches, busy processes. */
+const SLACK_MS = 2;
+/** Round trips that show a queue while the window doubles. */
+const FEW = 8;
+/** Segments in the queue, by the square root of the segments that the path holds. */
+const SHARE = 1.5;
+const LEAST_SHARE = 3;
+/** Rounds over which the highest delivery rate counts. */
+const RATE_ROUNDS = 10;
+/** The window is at most this much more than the rate fills. */
+const RATE_GAIN = 1.25;
+/** The least round trip is looked for anew when it was not seen for so long. */
+const DRAIN_AFTER_MS = 5_000;
+/** The start ends when the rate grew by less than this in as many rounds. */
+const GROWING = 1.25;
+const PLATEAU_ROUNDS = 3;
+/** A larger part of a round lost may be a short buffer. */
+const HEAVY_LOSS = 0.05;
+/** How far to step back then, after how many rounds to see whether that helped, and for how long not to ask again if not. */
+const STEP_BACK = 0.85;
+const JUDGE_ROUNDS = 2;
+const DEAF_ROUNDS = 32;
+/** By how much the window may grow in a round after a step back that helped. */
+const CEILING_GROWTH: number = 1 + 1 / 64;
+/** How much faster than window / round trip segments leave, so that the window decides. */
+const PACE_GAIN = 1.25;
+const START_PACE_GAIN = 2;
+
+type Phase = "start" | "steady" | "drain";
+
 export class DelayControl implements CongestionControl {
   readonly name: string = "delay";
-  window = 32;
+  window: number = FIRST_WINDOW;
   pace: number = Number.POSITIVE_INFINITY;
-  readonly #s: CongestionSettings;
+  readonly #settings: CongestionSettings;
+  #phase: Phase = "start";
+  /** The shortest round trip of this span and of the one before. */
+  #least: number = Number.POSITIVE_INFINITY;
+  #leastBefore: number = Number.POSITIVE_INFINITY;
+  /** When a round trip close to the least was last seen. */
+  #leastAt = 0;
+  /** The highest delivery rate of each of the last rounds. */
+  readonly #rates: number[] = new Array<number>(RATE_ROUNDS).fill(0);
+  #round = 0;
+  /** The round is over when a segment sent after this many were delivered is acknowledged. */
+  #roundMark = 0;
+  #roundFrom = 0;
+  #roundLeast: number = Number.POSITIVE_INFINITY;
+  #roundHeldBack = false;
+  #roundLost = 0;
+  /** Round trips told in this round, the last of them, the least of the last few, and how much they differ. */
+  #samples = 0;
+  #lastRtt = 0;
+  #fewLeast: number = Number.POSITIVE_INFINITY;
+  #roundSum = 0;
+  /** Milliseconds by which round trips are longer than the least of their round, on average. */
+  #excess = 0;
+  #jitter = 0;
+  #bestRate = 0;
+  #plateau = 0;
+  /** No more than this for now, since the buffer seems to be short. */
+  #ceiling: number = Number.POSITIVE_INFINITY;
+  /** The loss before the last step back, rounds until it is judged, and rounds of no more steps. */
+  #lossBefore = 0;
+  #judgeIn = 0;
+  #deafFor = 0;
+  /** The window to return to after a drain, and the round in which the drain is done. */
+  #windowBefore = 0;
+  #drainedBy = 0;
+
   constructor(settings: CongestionSettings) {
-    this.#s = settings;
-    this.window = settings.maxWindow;
+    this.#settings = settings;
   }
-  onAck(_sample: AckSample): void {}
-  onLoss(): void {}
-  onTimeout(): void {}
+
+  onAck(sample: AckSample): void {
+    const { rtt, rate } = sample;
+    if (rtt < this.#roundLeast) this.#roundLeast = rtt;
+    if (rtt < this.#least) this.#least = rtt;
+    const slot = this.#round % RATE_ROUNDS;
+    if (rate > (this.#rates[slot] as number) && (!sample.appLimited || rate > this.#rate)) {
+      this.#rates[slot] = rate;
+    }
+    if (sample.heldBack) {
+      this.#roundHeldBack = true;
+      if (this.#phase === "start") this.#setWindow(this.window + sample.acked);
+    }
+    if (rtt >= 0) this.#watch(rtt, sample.now);
+    if (sample.priorDelivered >= this.#roundMark) this.#endRound(sample);
+  }
+
+  onLoss(lost: number): void {
+    this.#roundLost += lost;
+  }
+
+  onTimeout(lost: number, inFlight: number): void {
+    this.#roundLost += lost;
+    // Nothing of a whole window came back: the path may be gone, or anyone's guess.
+    if (inFlight === 0) this.#setWindow(this.window / 2);
+  }
+
+  get #leastRtt(): number {
+    return Math.min(this.#least, this.#leastBefore);
+  }
+
+  get #rate(): number {
+    return Math.max(...this.#rates);
+  }
+
+  #endRound(sample: AckSample): void {
+    const standing = this.#roundLeast;
+    const lost = this.#roundLost;
+    const loss = lost / (lost + sample.delivered - this.#roundFrom);
+    const heldBack = this.#roundHeldBack;
+    if (standing < Number.POSITIVE_INFINITY) {
+      this.#excess += (this.#roundSum / this.#samples - standing - this.#excess) / 4;
+      if (this.#phase === "start") this.#start(heldBack, loss);
+      else if (this.#phase === "drain") this.#drain(sample);
+      else this.#steady(standing, heldBack, loss, sample.now);
+      this.#setPace(standing);
+    }
+    this.#round++;
+    this.#rates[this.#round % RATE_ROUNDS] = 0;
+    this.#roundMark = sample.delivered;
+    this.#roundFrom = sample.delivered;
+    this.#roundLeast = Number.POSITIVE_INFINITY;
+    this.#roundHeldBack = false;
+    this.#roundLost = 0;
+    this.#samples = 0;
+    this.#roundSum = 0;
+  }
+
+  /** Looks at each round trip: how uneven they are, how close to the least, and whether the start is over. */
+  #watch(rtt: number, now: number): void {
+    const least = this.#leastRtt;
+    if (rtt <= least * 1.02) this.#leastAt = now;
+    if (this.#lastRtt > 0) this.#jitter += (Math.abs(rtt - this.#lastRtt) - this.#jitter) / 32;
+    this.#lastRtt = rtt;
+    this.#samples++;
+    this.#roundSum += rtt;
+    if (this.#phase !== "start") return;
+    if (rtt < this.#fewLeast) this.#fewLeast = rtt;
+    if (this.#samples % FEW !== 0) return;
+    if (this.#fewLeast - least > Math.max(this.#slack, least / 8)) this.#endStart();
+    this.#fewLeast = Number.POSITIVE_INFINITY;
+  }
+
+  #start(heldBack: boolean, loss: number): void {
+    if (!heldBack) return;
+    const rate = this.#rate;
+    const growing = rate >= this.#bestRate * GROWING;
+    if (growing) {
+      this.#bestRate = rate;
+      this.#plateau = 0;
+    } else this.#plateau++;
+    if (this.#plateau >= PLATEAU_ROUNDS || (!growing && loss > HEAVY_LOSS)) this.#endStart();
+  }
+
+  #endStart(): void {
+    this.#phase = "steady";
+    this.#setWindow(this.#rate * this.#leastRtt + this.#share);
+    this.#setPace(this.#leastRtt);
+  }
+
+  /** Milliseconds of delay that are no queue. The least of many samples shows less of the jitter. */
+  get #slack(): number {
+    return SLACK_MS + this.#jitter * Math.min(4 / Math.sqrt(this.#samples), 1);
+  }
+
+  /** Segments to keep in the queue. */
+  get #share(): number {
+    return Math.max(SHARE * Math.sqrt(this.#rate * (this.#leastRtt + SLACK_MS)), LEAST_SHARE);
+  }
+
+  #steady(standing: number, heldBack: boolean, loss: number, now: number): void {
+    const least = this.#leastRtt;
+    const rate = this.#rate;
+    const held = rate * (least + this.#excess);
+    if (now - this.#leastAt > DRAIN_AFTER_MS) {
+      this.#phase = "drain";
+      this.#windowBefore = this.window;
+      this.#drainedBy = this.#round + 2;
+      this.#leastBefore = this.#least;
+      this.#least = Number.POSITIVE_INFINITY;
+      this.#setWindow(held / 2);
+      return;
+    }
+    this.#ceiling *= CEILING_GROWTH;
+    if (this.#judgeIn > 0) {
+      if (--this.#judgeIn > 0) return;
+      // A step back that stopped the loss has found a full buffer; else the path loses by itself.
+      if (loss < this.#lossBefore / 2) this.#deafFor = 0;
+      else {
+        this.#ceiling = Number.POSITIVE_INFINITY;
+        this.#deafFor = DEAF_ROUNDS;
+      }
+    } else if (this.#deafFor > 0) this.#deafFor--;
+    else if (loss > HEAVY_LOSS && this.window > held) {
+      this.#ceiling = Math.max(held, this.window * STEP_BACK);
+      this.#lossBefore = loss;
+      this.#judgeIn = JUDGE_ROUNDS;
+      this.#setWindow(this.#ceiling);
+      return;
+    }
+    if (!heldBack) return;
+    const share = this.#share;
+    const allowed = least + this.#slack;
+    const goal = (this.window + this.window * Math.min(allowed / standing, 1) + share) / 2;
+    const most = RATE_GAIN * rate * (allowed + this.#excess) + share;
+    // What the path is known to carry is not approached, but taken.
+    const known = Math.min(held, 2 * this.window);
+    this.#setWindow(Math.min(Math.max(Math.min(goal, most), known), this.#ceiling));
+  }
+
+  #drain(sample: AckSample): void {
+    if (sample.inFlight > this.window) this.#drainedBy = this.#round + 2;
+    if (this.#round < this.#drainedBy) return;
+    this.#phase = "steady";
+    this.#leastAt = sample.now;
+    this.#setWindow(this.#windowBefore);
+  }
+
+  #setWindow(window: number): void {
+    this.window = Math.min(Math.max(window, LEAST_WINDOW), this.#settings.maxWindow);
+  }
+
+  #setPace(standing: number): void {
+    const gain = this.#phase === "start" ? START_PACE_GAIN : PACE_GAIN;
+    this.pace = standing > 0 ? (gain * this.window) / standing : Number.POSITIVE_INFINITY;
+  }
 }

@@ -25,8 +25,8 @@ export interface AckSample {
   appLimited: boolean;
   /** Segments under way now, those believed lost left out. */
   inFlight: number;
-  /** The window, not the user or the peer, has held segments back since the last sample. */
-  windowLimited: boolean;
+  /** Since the last sample a window or the pace has held segments back. */
+  heldBack: boolean;
 }
 
 export interface CongestionControl {

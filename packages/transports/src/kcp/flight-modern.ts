@@ -53,7 +53,7 @@ export class ModernFlight implements Flight {
     rate: Number.NaN,
     appLimited: false,
     inFlight: 0,
-    windowLimited: false,
+    heldBack: false,
   };
   /** The una of the newest header believed. */
   #toldUna: number;
@@ -145,7 +145,7 @@ export class ModernFlight implements Flight {
     this.#control.onAck(sample);
     sample.acked = 0;
     sample.rtt = Number.NaN;
-    sample.windowLimited = false;
+    sample.heldBack = false;
     this.#longest = -1;
     this.#newestOrder = 0;
   }
@@ -182,7 +182,7 @@ export class ModernFlight implements Flight {
       this.#send(segment, packer);
     }
     packer.end();
-    if (stopped) this.#sample.windowLimited = true;
+    if (stopped || this.#queue.length > 0) this.#sample.heldBack = true;
     else this.#appLimitedUntil = this.#delivered + this.#underWay.length;
   }
 
@@ -238,6 +238,13 @@ export class ModernFlight implements Flight {
   /** Moves what has waited too long to the lost, and finds when the next will have. */
   #expire(): void {
     const { time } = this.#clock;
+    const { rto, srtt } = this.#roundTrip;
+    // While acknowledgements come in, one that is late is behind them in a queue: a loss would be overtaken.
+    const quietAt = this.#deliveredAt + rto - srtt;
+    if (this.#settings.fastResend > 0 && time < quietAt) {
+      this.#resendAt = quietAt;
+      return;
+    }
     const before = this.#lost.length;
     let nearest = Number.POSITIVE_INFINITY;
     for (let segment = this.#underWay.first; segment !== undefined; ) {

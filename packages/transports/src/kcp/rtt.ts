@@ -2,8 +2,7 @@
  * Round-trip time: an average, its spread, and from them how long to wait for an acknowledgement.
  *
  * The classic arithmetic is in whole milliseconds, rounded down as the C implementation does it; the modern
- * one keeps fractions, and lets a sample far below the average move the spread by little, so that a queue
- * that has drained does not raise the waiting time. Never reads a clock.
+ * one keeps fractions. Never reads a clock.
  */
 
 export const MAX_RTO_MS = 60_000;
@@ -43,8 +42,7 @@ export class RoundTrip {
       this.rttvar = rtt / 2;
     } else {
       const error = rtt - this.srtt;
-      const weight = error < -this.rttvar ? 1 / 32 : 1 / 4;
-      this.rttvar += (Math.abs(error) - this.rttvar) * weight;
+      this.rttvar += (Math.abs(error) - this.rttvar) / 4;
       this.srtt += error / 8;
     }
     this.#setRto();
