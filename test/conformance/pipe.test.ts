@@ -20,6 +20,7 @@ import { fromNodeStream, toNodeStream } from "@testudo/transports/node-stream";
 import { noise } from "@testudo/transports/noise";
 import { shs } from "@testudo/transports/shs";
 import { describe } from "vitest";
+import { kcp } from "../../packages/transports/src/kcp/index.ts";
 import { expectNoLeaks } from "../support/leaks.ts";
 import { ALICE, BOB, NETWORK } from "../support/shaking.ts";
 import { type PipePair, pipeConformance } from "./pipe.ts";
@@ -72,6 +73,9 @@ const stacks: Record<string, () => Promise<PipePair>> = {
   "net~noauth": () => overStack([net(), noauth()], "net:127.0.0.1:0"),
   "net~noise": () => overStack([net(), noise()], "net:127.0.0.1:0"),
   "net~shs": () => overStack([net(), shs()], "net:127.0.0.1:0"),
+  "kcp~noauth": () => overStack([kcp(), noauth()], "kcp:127.0.0.1:0"),
+  "kcp~noise": () => overStack([kcp(), noise()], "kcp:127.0.0.1:0"),
+  "kcp~shs": () => overStack([kcp(), shs()], "kcp:127.0.0.1:0"),
   "memory~noise~noauth": () =>
     overStack([memory({ hub: new MemoryHub() }), noise(), noauth()], "memory:here"),
 };
