@@ -85,6 +85,8 @@ export interface LinkWeather {
   readonly latencyMs?: number;
   /** Added to each datagram's latency, evenly spread from 0 to this; what is sent later may come earlier. Default 0. */
   readonly jitterMs?: number;
+  /** Whether what is sent later waits for what was sent before, however much that is delayed. Default false. */
+  readonly inOrder?: boolean;
   /** The parts of datagrams that vanish, come twice, and are held back. Default 0. */
   readonly lossRate?: number;
   readonly duplicateRate?: number;
@@ -114,6 +116,7 @@ export class Link {
   readonly #time: SimulatedTime;
   readonly #random: () => number;
   #freeAt = 0;
+  #lastAt = 0;
   #area = 0;
   #measuredFrom: number;
   #measuredAt: number;
@@ -175,6 +178,8 @@ export class Link {
     let at = leavesAt + latencyMs;
     if (jitterMs > 0) at += jitterMs * this.#random();
     if (this.#happens(reorderRate)) at += reorderMs * this.#random();
+    if (this.#weather.inOrder === true) at = Math.max(at, this.#lastAt);
+    this.#lastAt = at;
     this.#time.at(at, () => {
       this.count.delivered++;
       deliver(datagram, from);

@@ -25,6 +25,11 @@ import type { SendQueue } from "./send-queue.ts";
 const FIRST_REMOTE_WINDOW = 32;
 /** A longer round trip is not believed. */
 const LONGEST_RTT_MS = 60_000;
+/** Few segments under way, copies carried with each new one, bytes of a datagram that may carry, deliveries after a loss. */
+const THIN = 16;
+const CARRIED = 2;
+const CARRY_BYTES = 512;
+const CARRY_FOR = 1_024;
 
 export class ModernFlight implements Flight {
   una: number;
@@ -69,6 +74,8 @@ export class ModernFlight implements Flight {
   #flightFrom = 0;
   /** Until this many are delivered, rates say what the user sent. */
   #appLimitedUntil = 0;
+  /** Datagrams carry copies until this many are delivered. */
+  #carryUntil = 0;
   #leastRtt: number = Number.POSITIVE_INFINITY;
   /** The longest round trip of this datagram, and the newest segment it acknowledged. */
   #longest = -1;
@@ -166,8 +173,10 @@ export class ModernFlight implements Flight {
       this.#lost.delete(segment);
       if (segment.early) this.fastResends++;
       else this.timeouts++;
+      if (this.#settings.noDelay > 0) this.#carryUntil = this.#delivered + CARRY_FOR;
       this.#send(segment, packer);
     }
+    const { last } = this.#underWay;
     while (!stopped && this.#hasNew()) {
       if (!this.#mayLeave()) {
         stopped = true;
@@ -181,6 +190,7 @@ export class ModernFlight implements Flight {
       this.#sent.add(segment);
       this.#send(segment, packer);
     }
+    if (last !== this.#underWay.last) this.#carry(last, packer);
     packer.end();
     if (stopped || this.#queue.length > 0) this.#sample.heldBack = true;
     else this.#appLimitedUntil = this.#delivered + this.#underWay.length;
@@ -233,6 +243,19 @@ export class ModernFlight implements Flight {
     this.#underWay.push(segment);
     packer.push(segment);
     if (segment.xmit >= this.#settings.deadLink) this.dead = true;
+  }
+
+  /**
+   * Where segments are few and small and some were lost of late, a datagram with a new one also carries
+   * those before it: a loss then costs no round trip, and the copies cost less than a datagram.
+   */
+  #carry(last: Segment | undefined, packer: Packer): void {
+    if (this.#delivered >= this.#carryUntil || this.#underWay.length > THIN) return;
+    let segment = last;
+    for (let i = 0; i < CARRIED && segment !== undefined; i++) {
+      if (!packer.again(segment, CARRY_BYTES)) return;
+      segment = segment.previous;
+    }
   }
 
   /** Moves what has waited too long to the lost, and finds when the next will have. */

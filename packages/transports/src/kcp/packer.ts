@@ -74,6 +74,16 @@ export class Packer {
     }
   }
 
+  /** A copy of a segment that is under way, if the datagram begun has room for it and stays below `most` bytes. */
+  again(segment: Segment, most: number): boolean {
+    const size = SEGMENT_HEADER + segment.length;
+    const used = this.#used + size;
+    if (this.#used === 0 || used > this.#buffer.length || used > most) return false;
+    this.#buffer.set(segment.wire, this.#used);
+    this.#used = used;
+    return true;
+  }
+
   /** Hands over what is there. */
   end(): void {
     const used = this.#used;

@@ -4,7 +4,7 @@ import { NOWHERE, type Segment, type Whereabouts } from "./segment.ts";
 
 export class SegmentList {
   first: Segment | undefined = undefined;
-  #last: Segment | undefined = undefined;
+  last: Segment | undefined = undefined;
   length = 0;
   readonly #name: Whereabouts;
 
@@ -15,13 +15,13 @@ export class SegmentList {
 
   /** Adds at the end. */
   push(segment: Segment): void {
-    const last = this.#last;
+    const last = this.last;
     segment.previous = last;
     segment.next = undefined;
     segment.where = this.#name;
     if (last === undefined) this.first = segment;
     else last.next = segment;
-    this.#last = segment;
+    this.last = segment;
     this.length++;
   }
 
@@ -30,7 +30,7 @@ export class SegmentList {
     const { previous, next } = segment;
     if (previous === undefined) this.first = next;
     else previous.next = next;
-    if (next === undefined) this.#last = previous;
+    if (next === undefined) this.last = previous;
     else next.previous = previous;
     segment.previous = undefined;
     segment.next = undefined;
