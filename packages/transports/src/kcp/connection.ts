@@ -6,8 +6,7 @@
 
 import { type Connection, type Deferred, deferred, Inbox, type Section } from "@testudo/core";
 import { KcpDatagrams } from "./datagrams.ts";
-import type { KcpStatistics } from "./machine.ts";
-import { type Carrier, Session, type SessionParts } from "./session.ts";
+import { type Carrier, Session, type SessionParts, type SessionStatistics } from "./session.ts";
 
 export class KcpConnection implements Connection {
   readonly remote: Section;
@@ -46,7 +45,7 @@ export class KcpConnection implements Connection {
   }
 
   /** What the machine below is doing: round trip, windows, resends, size of datagrams. For statistics. */
-  get statistics(): KcpStatistics & { readonly mtu: number; readonly recovered: number } {
+  get statistics(): SessionStatistics {
     return this.session.statistics;
   }
 

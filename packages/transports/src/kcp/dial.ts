@@ -18,7 +18,7 @@ import { isLoopback, meaningOf } from "../net/host.ts";
 import { KcpConnection } from "./connection.ts";
 import { Endpoint } from "./endpoint.ts";
 import { Opening } from "./opening.ts";
-import { encodeOpen, readId } from "./packet.ts";
+import { type ConnectionId, encodeOpen, readId, type Terms } from "./packet.ts";
 import { kcpSection, type Place } from "./place.ts";
 import { Refusal } from "./refusal.ts";
 import { offer, type Settings, sizesUpTo } from "./settings.ts";
@@ -116,9 +116,9 @@ export class Dialling {
   #connect(
     endpoint: Endpoint,
     place: Place,
-    localId: KcpConnection["session"]["parts"]["localId"],
-    remoteId: KcpConnection["session"]["parts"]["remoteId"],
-    terms: KcpConnection["session"]["parts"]["terms"],
+    localId: ConnectionId,
+    remoteId: ConnectionId,
+    terms: Terms,
   ): KcpConnection {
     const { runtime } = this.#settings;
     const remote = kcpSection(place.address, place.port);

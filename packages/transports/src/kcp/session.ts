@@ -4,12 +4,13 @@
  *
  * Each direction is a byte stream made of single-segment KCP messages, whose end is an empty message. When both
  * have ended and all has arrived, the two sides tell each other so (`done`) and forget; a `reset` cuts at once.
- * Whoever drives it calls `receive` for each packet and `turn` soon after a `wake`, and when `due` has come.
+ * Whoever drives it calls `receive` for each packet, and `turn` soon after a `wake` and when `due` has come.
  */
 
 import { EMPTY, networkError, type Side } from "@testudo/core";
-import { Coding } from "./coding.ts";
 import { Farewell } from "./farewell.ts";
+import { Intake } from "./intake.ts";
+import { Line, type LineParts, type Transmit } from "./line.ts";
 import { Kcp, type KcpStatistics } from "./machine.ts";
 import { Outgoing } from "./outgoing.ts";
 import {
@@ -19,39 +20,25 @@ import {
   decodePong,
   decodeReset,
   encodeDone,
-  encodePing,
-  encodePong,
   encodeReset,
   HEADER_BYTES,
-  header,
   NONCE_BYTES,
-  type Terms,
   TYPES,
 } from "./packet.ts";
-import { Path } from "./path.ts";
-import { PathMtu } from "./path-mtu.ts";
-import { cut, Pieces } from "./pieces.ts";
 import type { Place } from "./place.ts";
 import { SEGMENT_HEADER } from "./segment.ts";
 import type { Settings } from "./settings.ts";
+import { Watch } from "./watch.ts";
 
 /** Segments cut and waiting for the window; the rest waits uncut. */
 const QUEUED_SEGMENTS = 256;
-/** Bytes handed on in one chunk. */
-const CHUNK_BYTES = 65_536;
 /** Bytes written and not yet cut before writers are asked to wait, and when they may go on. */
 const HIGH_WATER_BYTES: number = 256 * 1024;
 const LOW_WATER_BYTES: number = HIGH_WATER_BYTES / 2;
-/** Once a ping was not answered, they come more often. */
-const HURRY = 4;
-/** No progress for so many waiting times, and at least so long, means that the path has become narrower. */
-const BLACK_HOLE_ROUNDS = 4;
-const BLACK_HOLE_MS = 1_500;
 
 /** Below: what carries packets, and who keeps the sessions. */
 export interface Carrier {
-  /** Sends `head` and `body` as one datagram, copied. False when it could not be taken. Never throws. */
-  transmit(to: Place, head: Uint8Array, body: Uint8Array): boolean;
+  readonly transmit: Transmit;
   /** `turn` is to be called soon. */
   wake(): void;
   /** Nothing is left to say: the session can be forgotten. */
@@ -72,47 +59,42 @@ export interface SessionEvents {
   datagram(body: Uint8Array): void;
 }
 
-export interface SessionParts {
+export interface SessionParts extends LineParts {
   readonly side: Side;
   readonly localId: ConnectionId;
-  readonly remoteId: ConnectionId;
-  readonly place: Place;
   /** Text of the other end for errors. */
   readonly label: string;
-  /** What was agreed; `mtu` is the largest datagram that both take. */
-  readonly terms: Terms;
-  /** Sizes worth probing for on this path. */
-  readonly sizes: readonly number[];
   readonly settings: Settings;
-  readonly randomBytes: (length: number) => Uint8Array;
-  readonly now: number;
+}
+
+export interface SessionStatistics extends KcpStatistics {
+  /** Bytes of a UDP datagram that get through. */
+  readonly mtu: number;
+  /** Datagrams rebuilt by error correction so far. */
+  readonly recovered: number;
 }
 
 export class Session {
-  readonly parts: SessionParts;
+  readonly #remoteId: ConnectionId;
+  readonly #label: string;
+  readonly #idleTimeoutMs: number;
+  readonly #randomBytes: (length: number) => Uint8Array;
   readonly #carrier: Carrier;
   readonly #events: SessionEvents;
   readonly #kcp: Kcp;
-  readonly #path: Path;
-  readonly #mtu: PathMtu;
-  readonly #coding: Coding | undefined;
-  readonly #pieces: Pieces;
+  readonly #line: Line;
+  readonly #intake: Intake;
+  readonly #watch: Watch;
   readonly #outgoing = new Outgoing();
-  readonly #heads: { readonly [type: number]: Uint8Array };
-  #scratch: Uint8Array = EMPTY;
+  #scratch: Uint8Array;
   #now: number;
-  #lastHeard: number;
-  #lastPing: number;
-  #lastUna = -1;
-  #progressAt: number;
-  #pieceNumber = 0;
-  #paused = false;
+  /** The last turn left acknowledgements for this one. */
   #held = false;
   #full = false;
   #ending = false;
   #endSent = false;
   #localDone = false;
-  #peerEnded = false;
+  /** The other side has said that it is done: nothing travels any more, but there may be bytes to read. */
   #peerDone = false;
   #settled = false;
   #gone = false;
@@ -120,56 +102,41 @@ export class Session {
 
   constructor(parts: SessionParts, carrier: Carrier, events: SessionEvents) {
     const { terms, settings, now, side, localId, remoteId } = parts;
-    this.parts = parts;
+    this.#remoteId = remoteId;
+    this.#label = parts.label;
+    this.#idleTimeoutMs = settings.idleTimeoutMs;
+    this.#randomBytes = parts.randomBytes;
     this.#carrier = carrier;
     this.#events = events;
     this.#now = now;
-    this.#lastHeard = now;
-    this.#lastPing = now;
-    this.#progressAt = now;
-    this.#path = new Path(parts.place, parts.randomBytes);
-    this.#mtu = new PathMtu(parts.sizes, now, parts.randomBytes);
-    this.#pieces = new Pieces(terms.mtu);
-    this.#coding = terms.fecData > 0 ? new Coding(terms) : undefined;
-    this.#heads = {
-      [TYPES.data]: header(TYPES.data, remoteId),
-      [TYPES.coded]: header(TYPES.coded, remoteId),
-      [TYPES.piece]: header(TYPES.piece, remoteId),
-      [TYPES.datagram]: header(TYPES.datagram, remoteId),
-    };
+    this.#line = new Line(parts, carrier.transmit);
+    this.#watch = new Watch(settings.keepaliveMs, settings.idleTimeoutMs, now);
     const conv = (side === "dialer" ? localId : remoteId).low;
-    this.#kcp = new Kcp(conv, (datagram) => this.#output(datagram), {
+    this.#kcp = new Kcp(conv, (datagram) => this.#line.send(datagram, this.#now), {
       ...settings.machine,
-      mtu: this.#segmentMtu(),
+      mtu: this.#line.segmentMtu,
       receiveMtu: terms.mtu,
       sendQueue: QUEUED_SEGMENTS + 1,
     });
+    this.#intake = new Intake(this.#kcp, events.data);
     this.#scratch = new Uint8Array(this.#kcp.mtu - SEGMENT_HEADER);
   }
 
-  /** What the machine below is doing, and the datagrams' present size. */
-  get statistics(): KcpStatistics & { readonly mtu: number; readonly recovered: number } {
-    const recovered = this.#coding?.recovered ?? 0;
-    return { ...this.#kcp.statistics, mtu: this.#mtu.size, recovered };
+  get statistics(): SessionStatistics {
+    const { mtu, recovered } = this.#line;
+    return { ...this.#kcp.statistics, mtu, recovered };
   }
 
   /** Where the other end is now. */
   get place(): Place {
-    return this.#path.place;
+    return this.#line.place;
   }
 
   /** When `turn` is to be called if nothing happens before. */
   due(now: number): number {
-    if (this.#gone) return Number.POSITIVE_INFINITY;
     if (this.#farewell !== undefined) return this.#farewell.due;
-    if (this.#peerDone) return Number.POSITIVE_INFINITY;
-    return Math.min(
-      this.#kcp.check(now),
-      this.#lastHeard + this.parts.settings.idleTimeoutMs,
-      this.#pingAt(),
-      this.#path.due,
-      this.#mtu.due,
-    );
+    if (this.#gone || this.#peerDone) return Number.POSITIVE_INFINITY;
+    return Math.min(this.#kcp.check(now), this.#watch.due, this.#line.due);
   }
 
   /** False: taken, but wait for `writable`. Keeps the pieces by reference. */
@@ -196,7 +163,7 @@ export class Session {
   abort(reason: Error): void {
     if (this.#settled) return;
     this.#settle(reason);
-    this.#leave((answer) => encodeReset(this.parts.remoteId, "cut", answer));
+    this.#leave((answer) => encodeReset(this.#remoteId, "cut", answer));
   }
 
   /** The socket is lost: nobody can be told. */
@@ -207,22 +174,21 @@ export class Session {
 
   /** The reader is behind: nothing is handed on, and the other side's window closes. */
   pause(): void {
-    this.#paused = true;
+    this.#intake.paused = true;
   }
 
   resume(): void {
-    this.#paused = false;
+    this.#intake.paused = false;
     this.#carrier.wake();
   }
 
   /** Bytes of body that a datagram packet may have. */
   get datagramRoom(): number {
-    return this.#mtu.size - HEADER_BYTES;
+    return this.#line.room;
   }
 
   sendDatagram(body: Uint8Array): boolean {
-    if (this.#settled || body.length > this.datagramRoom) return false;
-    return this.#transmit(TYPES.datagram, body);
+    return !this.#settled && !this.#peerDone && this.#line.sendDatagram(body);
   }
 
   /** A packet with our id. Believes nothing but the id. */
@@ -234,58 +200,49 @@ export class Session {
       return;
     }
     if (this.#peerDone) {
-      this.#receiveAfterDone(packet, from);
+      this.#onDone(packet, from);
       return;
     }
-    this.#lastHeard = now;
-    this.#path.heard(from, packet.length, now);
-    this.#take(packet[0] as number, packet.subarray(HEADER_BYTES), packet, from);
+    this.#watch.heard(now);
+    this.#line.heard(from, packet.length, now);
+    this.#take(packet, from);
     this.#carrier.wake();
   }
 
-  #take(type: number, body: Uint8Array, packet: Uint8Array, from: Place): void {
+  #take(packet: Uint8Array, from: Place): void {
+    const type = packet[0] as number;
     switch (type) {
-      case TYPES.data:
-        this.#kcp.input(body, this.#now);
-        break;
-      case TYPES.coded:
-        this.#coding?.decode(body, (datagram) => this.#kcp.input(datagram, this.#now));
-        break;
-      case TYPES.piece: {
-        const whole = this.#pieces.add(body);
-        const inner = whole?.[0];
-        if (whole === undefined || (inner !== TYPES.data && inner !== TYPES.coded)) break;
-        this.#take(inner, whole.subarray(1), packet, from);
-        break;
-      }
       case TYPES.ping: {
         const nonce = decodePing(packet);
-        if (nonce === undefined) break;
-        this.#carrier.transmit(from, encodePong(this.parts.remoteId, nonce), EMPTY);
+        if (nonce !== undefined) this.#line.pong(nonce, from);
         break;
       }
       case TYPES.pong: {
         const nonce = decodePong(packet);
-        if (nonce !== undefined) this.#onPong(nonce, from);
+        if (nonce !== undefined && this.#line.answered(nonce, from, this.#now)) this.#resize();
         break;
       }
-      case TYPES.done: {
-        const done = decodeDone(packet);
-        if (done !== undefined) this.#onDone(from, done.answer);
+      case TYPES.done:
+        this.#onDone(packet, from);
         break;
-      }
       case TYPES.reset: {
         const reset = decodeReset(packet);
         if (reset === undefined) break;
-        if (!reset.answer) this.#answer(encodeReset(this.parts.remoteId, "cut", true), from);
+        if (!reset.answer) this.#line.say(encodeReset(this.#remoteId, "cut", true), from);
         this.drop(this.#cut("the other side cut it"));
         break;
       }
       case TYPES.datagram:
-        this.#events.datagram(body);
+        this.#events.datagram(packet.subarray(HEADER_BYTES));
         break;
+      default:
+        this.#line.receive(type, packet.subarray(HEADER_BYTES), this.#input);
     }
   }
+
+  readonly #input = (datagram: Uint8Array): void => {
+    this.#kcp.input(datagram, this.#now);
+  };
 
   /** Does what has come up since the last turn, and what the time calls for. */
   turn(now: number): void {
@@ -295,8 +252,11 @@ export class Session {
       this.#sayFarewell(this.#farewell);
       return;
     }
+    const wasEnded = this.#intake.ended;
+    const delivered = this.#intake.deliver();
+    if (this.#intake.ended && !wasEnded) this.#events.ended();
     // What the reader answers at once travels with the acknowledgement; it has one turn for that.
-    if (this.#deliver() && !this.#held) {
+    if (delivered && !this.#held) {
       this.#held = true;
       this.#carrier.wake();
       return;
@@ -307,42 +267,6 @@ export class Session {
       if (!this.#keepWatch()) return;
     }
     this.#settleIfDone();
-  }
-
-  /** Hands on what is in order. True when there was something. */
-  #deliver(): boolean {
-    const kcp = this.#kcp;
-    let chunk = EMPTY;
-    let used = 0;
-    let any = false;
-    const push = (): void => {
-      if (used > 0) this.#events.data(used === chunk.length ? chunk : chunk.subarray(0, used));
-      used = 0;
-      chunk = EMPTY;
-    };
-    while (!this.#paused) {
-      const size = kcp.peekSize;
-      if (size < 0) break;
-      if (size === 0 || this.#peerEnded) {
-        kcp.recv();
-        if (this.#peerEnded) continue;
-        push();
-        this.#peerEnded = true;
-        this.#events.ended();
-        continue;
-      }
-      any = true;
-      if (chunk.length - used < size) {
-        push();
-        if (this.#paused) break;
-        const ready = size * kcp.statistics.receiveReady;
-        chunk = new Uint8Array(Math.max(Math.min(ready, CHUNK_BYTES), size));
-      }
-      kcp.recv(chunk.subarray(used, used + size));
-      used += size;
-    }
-    push();
-    return any;
   }
 
   /** Cuts what was written into segments, as many as there is use for, and lets the machine send. */
@@ -368,123 +292,41 @@ export class Session {
   /** Whether the other side is there, where it is, and how wide the way is. False when it is lost. */
   #keepWatch(): boolean {
     const now = this.#now;
-    const { idleTimeoutMs } = this.parts.settings;
-    if (now - this.#lastHeard >= idleTimeoutMs) {
-      return this.#lose(`nothing arrived for ${idleTimeoutMs} ms`);
+    if (this.#watch.lost(now)) return this.#lose(`nothing arrived for ${this.#idleTimeoutMs} ms`);
+    if (this.#kcp.dead) return this.#lose("something was sent too often without an answer");
+    if (this.#watch.mustPing(now)) {
+      this.#line.ping(this.#randomBytes(NONCE_BYTES), this.place);
     }
-    if (this.#kcp.dead) {
-      this.#lose("something was sent too often without an answer");
-      return;
-    }
-    if (now >= this.#pingAt()) {
-      this.#lastPing = now;
-      this.#ping(this.place, this.parts.randomBytes(NONCE_BYTES));
-    }
-    const challenge = this.#path.poll(now);
-    if (challenge !== undefined) this.#ping(challenge.to, challenge.nonce);
-    const probe = this.#mtu.poll(now);
-    if (probe !== undefined) this.#ping(this.place, probe.nonce, probe.size);
-    this.#watchForBlackHole();
+    this.#line.poll(now);
+    if (this.#watch.stuck(this.#kcp.statistics, now) && this.#line.fall(now)) this.#resize();
     return true;
   }
 
-  #ping(to: Place, nonce: Uint8Array, length?: number): void {
-    this.#carrier.transmit(to, encodePing(this.parts.remoteId, nonce, length), EMPTY);
-  }
-
-  #pingAt(): number {
-    const { keepaliveMs } = this.parts.settings;
-    const unanswered = this.#lastPing > this.#lastHeard;
-    return unanswered ? this.#lastPing + keepaliveMs / HURRY : this.#lastHeard + keepaliveMs;
-  }
-
-  #onPong(nonce: Uint8Array, from: Place): void {
-    if (this.#path.answered(nonce, from)) {
-      this.#mtu.reset(this.#now);
-      this.#resize();
-    } else if (this.#mtu.answered(nonce, this.#now)) this.#resize();
-  }
-
-  #watchForBlackHole(): void {
-    const { sendUna, inFlight, rto } = this.#kcp.statistics;
-    if (sendUna !== this.#lastUna || inFlight === 0) {
-      this.#lastUna = sendUna;
-      this.#progressAt = this.#now;
-      return;
-    }
-    const patience = Math.max(BLACK_HOLE_ROUNDS * rto, BLACK_HOLE_MS);
-    if (this.#now - this.#progressAt < patience) return;
-    this.#progressAt = this.#now;
-    if (this.#mtu.fall(this.#now)) this.#resize();
-  }
-
-  #segmentMtu(): number {
-    return this.#mtu.size - HEADER_BYTES - (this.#coding?.overhead ?? 0);
-  }
-
   #resize(): void {
-    const mtu = this.#segmentMtu();
+    const mtu = this.#line.segmentMtu;
     if (mtu === this.#kcp.mtu) return;
     this.#kcp.setMtu(mtu);
     this.#scratch = new Uint8Array(mtu - SEGMENT_HEADER);
   }
 
-  /** From the machine, which must not be called from here. */
-  #output(datagram: Uint8Array): void {
-    if (this.#coding === undefined) {
-      this.#emit(TYPES.data, datagram);
-      return;
-    }
-    for (const packet of this.#coding.encode(datagram, this.#now)) {
-      this.#emit(TYPES.coded, packet);
-    }
-  }
-
-  #emit(type: number, body: Uint8Array): void {
-    const room = this.#mtu.size - HEADER_BYTES;
-    if (body.length <= room) {
-      this.#transmit(type, body);
-      return;
-    }
-    this.#pieceNumber = (this.#pieceNumber + 1) & 0xffff;
-    for (const piece of cut(this.#pieceNumber, type, body, room)) {
-      this.#transmit(TYPES.piece, piece);
-    }
-  }
-
-  #transmit(type: number, body: Uint8Array): boolean {
-    return this.#carrier.transmit(this.place, this.#heads[type] ?? EMPTY, body);
-  }
-
-  #answer(packet: Uint8Array, to: Place): void {
-    this.#carrier.transmit(to, packet, EMPTY);
-  }
-
   /** The other side has all of ours, and has ended: what of its bytes is not read yet is here. */
-  #onDone(from: Place, answer: boolean): void {
-    if (!answer) this.#answer(encodeDone(this.parts.remoteId, true), from);
-    if (!this.#endSent) {
-      this.drop(this.#cut("the other side was done too early"));
-      return;
-    }
-    this.#peerDone = true;
-  }
-
-  #receiveAfterDone(packet: Uint8Array, from: Place): void {
-    const done = packet[0] === TYPES.done ? decodeDone(packet) : undefined;
-    if (done?.answer === false) this.#answer(encodeDone(this.parts.remoteId, true), from);
+  #onDone(packet: Uint8Array, from: Place): void {
+    const done = decodeDone(packet);
+    if (done === undefined) return;
+    if (!done.answer) this.#line.say(encodeDone(this.#remoteId, true), from);
+    if (this.#endSent) this.#peerDone = true;
+    else this.drop(this.#cut("the other side was done too early"));
   }
 
   #receiveLeaving(farewell: Farewell, packet: Uint8Array, from: Place): void {
-    const word = packet[0] === TYPES.done ? decodeDone(packet) : decodeReset(packet);
+    const word = decodeDone(packet) ?? decodeReset(packet);
     if (word === undefined) {
-      // It has not heard it. What it sent is longer than what it gets.
-      if (packet.length >= farewell.packet(false).length) {
-        this.#answer(farewell.packet(false), from);
-      }
+      // It has not heard ours, which is not longer than what it sent.
+      const ours = farewell.packet(false);
+      if (packet.length >= ours.length) this.#line.say(ours, from);
       return;
     }
-    if (!word.answer) this.#answer(farewell.packet(true), from);
+    if (!word.answer) this.#line.say(farewell.packet(true), from);
     this.#forget();
   }
 
@@ -493,24 +335,23 @@ export class Session {
       this.#localDone = true;
       this.#events.flushed();
     }
-    if (this.#localDone && this.#peerEnded) {
+    if (this.#localDone && this.#intake.ended) {
       this.#settle(undefined);
-      if (this.#peerDone) this.#forget();
-      else this.#leave((answer) => encodeDone(this.parts.remoteId, answer));
-    } else if (this.#peerDone && !this.#paused && this.#kcp.peekSize < 0) {
+      this.#leave((answer) => encodeDone(this.#remoteId, answer));
+    } else if (this.#peerDone && !this.#intake.paused && this.#intake.empty) {
       this.drop(this.#cut("the other side was done without an end"));
     }
   }
 
   #lose(why: string): false {
-    this.#answer(encodeReset(this.parts.remoteId, "cut", true), this.place);
+    this.#line.say(encodeReset(this.#remoteId, "cut", true));
     this.drop(this.#cut(why));
     return false;
   }
 
   #cut(why: string): Error {
-    const { label } = this.parts;
-    return networkError("TRUNCATED", `${label} was cut: ${why}`, { address: label });
+    const address = this.#label;
+    return networkError("TRUNCATED", `${address} was cut: ${why}`, { address });
   }
 
   #settle(error: Error | undefined): void {
@@ -532,7 +373,7 @@ export class Session {
 
   #sayFarewell(farewell: Farewell): void {
     const word = farewell.poll(this.#now);
-    if (word !== undefined) this.#answer(word, this.place);
+    if (word !== undefined) this.#line.say(word);
     if (farewell.over(this.#now)) this.#forget();
   }
 
