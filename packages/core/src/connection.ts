@@ -31,6 +31,23 @@ export interface BytePipe extends AsyncIterable<Uint8Array> {
 }
 
 /**
+ * Unreliable messages beside a connection's stream. Each arrives whole or not at all, in any order, at most
+ * once; reading them gives those that arrived, the oldest dropped when nobody reads. Iterating twice gives the
+ * same iterator, which ends with the connection.
+ */
+export interface Datagrams extends AsyncIterable<Uint8Array> {
+  /** The longest that can be sent now; it may grow and shrink. 0 before `start`. */
+  readonly maxBytes: number;
+  /** Sends the bytes, which it does not keep. False when they were dropped at once. Never throws. */
+  send(bytes: Uint8Array): boolean;
+  /**
+   * For whoever made the session, once: begins, sealed under these 32 bytes that only the two ends know, or
+   * unsealed without. Before it nothing is sent, and what arrives is dropped.
+   */
+  start(key?: Uint8Array): void;
+}
+
+/**
  * Iterating twice gives the same iterator: there is one reader, and leaving a loop closes nothing. Where the
  * iterator has a `return()`, that takes back a `next()` that waits, which is then done with nothing read.
  */
@@ -41,6 +58,8 @@ export interface Connection extends BytePipe {
   readonly local: boolean;
   /** What a `wrap` has to say of this connection; carried through every transform. */
   readonly meta?: unknown;
+  /** Absent where the transport has none. A stack starts them, under the key that its session exports. */
+  readonly datagrams?: Datagrams | undefined;
 }
 
 export interface Listener {

@@ -233,6 +233,12 @@ export class Stack {
     );
   }
 
+  /** A stack that proves keys has no datagrams that anybody could forge: without a key for them it has none. */
+  #startDatagrams({ datagrams }: Connection, session: Session): void {
+    if (session.exportKey !== undefined) datagrams?.start(session.exportKey("datagrams"));
+    else if (!this.authenticates) datagrams?.start();
+  }
+
   async #shake(
     raw: Connection,
     side: Side,
@@ -293,6 +299,7 @@ export class Stack {
         }
       }
       if (limit.over) throw limit.reason;
+      this.#startDatagrams(connection, session);
       return {
         connection,
         session,

@@ -63,7 +63,7 @@ export class KcpDatagrams implements AsyncIterableIterator<Uint8Array> {
    * Begins, once: sealed under the 32 bytes that the session exports, or open when there are none. Both ends
    * must do the same. `RangeError` for a key of another length, `TypeError` for a second call.
    */
-  start(key: Uint8Array | undefined): void {
+  start(key?: Uint8Array): void {
     if (this.#keys !== undefined) throw new TypeError("datagrams are started once");
     if (key === undefined) {
       this.#keys = { sealing: undefined, opening: undefined };
