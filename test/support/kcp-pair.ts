@@ -20,11 +20,20 @@ export class KcpEnd {
   /** What `input` returned when it was not 0. */
   readonly faults: number[] = [];
   readonly #time: SimulatedTime;
+  readonly #clock: (time: number) => number;
   #wakeAt: number = Number.POSITIVE_INFINITY;
   #stopped = false;
 
-  constructor(time: SimulatedTime, link: Link, conv: number, options: KcpOptions) {
+  /** `clock` makes of the simulated time what the machine is told. */
+  constructor(
+    time: SimulatedTime,
+    link: Link,
+    conv: number,
+    options: KcpOptions,
+    clock: (time: number) => number = (now) => now,
+  ) {
     this.#time = time;
+    this.#clock = clock;
     const deliver = (datagram: Uint8Array): void => this.peer?.receive(datagram);
     this.kcp = new Kcp(conv, (datagram) => link.send(datagram, deliver), options);
   }
@@ -38,7 +47,7 @@ export class KcpEnd {
 
   receive(datagram: Uint8Array): void {
     if (this.#stopped) return;
-    const result = this.kcp.input(datagram, this.#time.now);
+    const result = this.kcp.input(datagram, this.#clock(this.#time.now));
     if (result !== 0) this.faults.push(result);
     this.onReadable();
     this.onWritable();
@@ -53,13 +62,13 @@ export class KcpEnd {
   /** Does what is due, and sets the timer for what comes next. */
   drive(): void {
     if (this.#stopped) return;
-    const { now } = this.#time;
-    let next = this.kcp.check(now);
-    if (next <= now) {
+    const now = this.#clock(this.#time.now);
+    let wait = this.kcp.check(now) - now;
+    if (wait <= 0) {
       this.kcp.update(now);
-      next = this.kcp.check(now);
+      wait = this.kcp.check(now) - now;
     }
-    const at = Math.max(next, now + TIMER_MS);
+    const at = this.#time.now + Math.max(wait, TIMER_MS);
     if (at >= this.#wakeAt) return;
     this.#wakeAt = at;
     this.#time.at(at, () => {
@@ -78,9 +87,10 @@ export function kcpPair(
   back: Link,
   options: KcpOptions = {},
   conv: number = 7,
+  clock?: (time: number) => number,
 ): readonly [KcpEnd, KcpEnd] {
-  const a = new KcpEnd(time, there, conv, options);
-  const b = new KcpEnd(time, back, conv, options);
+  const a = new KcpEnd(time, there, conv, options, clock);
+  const b = new KcpEnd(time, back, conv, options, clock);
   a.peer = b;
   b.peer = a;
   return [a, b];

@@ -81,6 +81,9 @@ export class DelayControl implements CongestionControl {
   #jitter = 0;
   #bestRate = 0;
   #plateau = 0;
+  /** When anything was last acknowledged, and the window last halved for want of it. */
+  #heardAt = 0;
+  #halvedAt: number = Number.NEGATIVE_INFINITY;
   /** No more than this for now, since the buffer seems to be short. */
   #ceiling: number = Number.POSITIVE_INFINITY;
   /** The loss before the last step back, rounds until it is judged, and rounds of no more steps. */
@@ -97,6 +100,7 @@ export class DelayControl implements CongestionControl {
 
   onAck(sample: AckSample): void {
     const { rtt, rate } = sample;
+    this.#heardAt = sample.now;
     if (rtt < this.#roundLeast) this.#roundLeast = rtt;
     if (rtt < this.#least) this.#least = rtt;
     const slot = this.#round % RATE_ROUNDS;
@@ -115,10 +119,13 @@ export class DelayControl implements CongestionControl {
     this.#roundLost += lost;
   }
 
-  onTimeout(lost: number, inFlight: number): void {
+  onTimeout(lost: number, _inFlight: number, now: number): void {
     this.#roundLost += lost;
-    // Nothing of a whole window came back: the path may be gone, or anyone's guess.
-    if (inFlight === 0) this.#setWindow(this.window / 2);
+    // No word for longer than it ever takes: the path may be gone. What is sent into it is sent again.
+    const patience = 2 * this.#lastRtt + SLACK_MS;
+    if (now - this.#heardAt < patience || now - this.#halvedAt < patience) return;
+    this.#halvedAt = now;
+    this.#setWindow(this.window / 2);
   }
 
   get #leastRtt(): number {

@@ -75,7 +75,7 @@ export class ModernFlight implements Flight {
   /** Until this many are delivered, rates say what the user sent. */
   #appLimitedUntil = 0;
   /** Datagrams carry copies until this many are delivered. */
-  #carryUntil = 0;
+  #carryUntil: number;
   #leastRtt: number = Number.POSITIVE_INFINITY;
   /** The longest round trip of this datagram, and the newest segment it acknowledged. */
   #longest = -1;
@@ -102,6 +102,8 @@ export class ModernFlight implements Flight {
     this.una = settings.initialSn | 0;
     this.next = this.una;
     this.#toldUna = this.una;
+    // A path is taken for lossy until it has shown itself clean.
+    this.#carryUntil = settings.noDelay > 0 ? CARRY_FOR : 0;
   }
 
   get count(): number {
@@ -162,6 +164,7 @@ export class ModernFlight implements Flight {
     if (time >= this.#resendAt) this.#expire();
     this.#detect();
     this.#pacer.refill(time, this.#control.pace);
+    const { last } = this.#underWay;
     let stopped = false;
     for (;;) {
       const segment = this.#lost.first;
@@ -176,7 +179,6 @@ export class ModernFlight implements Flight {
       if (this.#settings.noDelay > 0) this.#carryUntil = this.#delivered + CARRY_FOR;
       this.#send(segment, packer);
     }
-    const { last } = this.#underWay;
     while (!stopped && this.#hasNew()) {
       if (!this.#mayLeave()) {
         stopped = true;
@@ -198,6 +200,7 @@ export class ModernFlight implements Flight {
 
   wait(): number {
     const { time } = this.#clock;
+    if (this.#underWay.length === 0) this.#resendAt = Number.POSITIVE_INFINITY;
     const timer = Math.max(Math.min(this.#resendAt, this.#lossAt) - time, 0);
     if (this.#lost.length === 0 && !this.#hasNew()) return timer;
     if (this.#underWay.length >= this.#control.window) return timer;
@@ -246,7 +249,7 @@ export class ModernFlight implements Flight {
   }
 
   /**
-   * Where segments are few and small and some were lost of late, a datagram with a new one also carries
+   * Where segments are few and small and the path may lose some, a datagram with a new one also carries
    * those before it: a loss then costs no round trip, and the copies cost less than a datagram.
    */
   #carry(last: Segment | undefined, packer: Packer): void {
@@ -275,7 +278,7 @@ export class ModernFlight implements Flight {
       if (segment.resendAt <= time) {
         this.#underWay.delete(segment);
         segment.early = false;
-        this.#lost.push(segment);
+        this.#lost.insert(segment);
       } else if (segment.resendAt < nearest) nearest = segment.resendAt;
       segment = next;
     }
@@ -300,7 +303,7 @@ export class ModernFlight implements Flight {
       }
       this.#underWay.delete(segment);
       segment.early = true;
-      this.#lost.push(segment);
+      this.#lost.insert(segment);
     }
     const lost = this.#lost.length - before;
     if (lost > 0) this.#control.onLoss(lost, this.#underWay.length, time);

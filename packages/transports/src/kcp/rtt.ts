@@ -7,6 +7,8 @@
 
 export const MAX_RTO_MS = 60_000;
 const FIRST_RTO_MS = 200;
+/** So that 0 means: none yet. */
+const LEAST_RTT_MS = 0.001;
 
 export class RoundTrip {
   /** Average, in milliseconds; 0 before the first sample. */
@@ -38,12 +40,12 @@ export class RoundTrip {
   /** A sample in milliseconds with fractions. */
   add(rtt: number): void {
     if (this.srtt === 0) {
-      this.srtt = Math.max(rtt, 0.001);
+      this.srtt = Math.max(rtt, LEAST_RTT_MS);
       this.rttvar = rtt / 2;
     } else {
       const error = rtt - this.srtt;
       this.rttvar += (Math.abs(error) - this.rttvar) / 4;
-      this.srtt += error / 8;
+      this.srtt = Math.max(this.srtt + error / 8, LEAST_RTT_MS);
     }
     this.#setRto();
   }

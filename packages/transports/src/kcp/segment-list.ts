@@ -25,6 +25,29 @@ export class SegmentList {
     this.length++;
   }
 
+  /** Puts it where its number belongs; the list is in order of numbers. Quick at either end. */
+  insert(segment: Segment): void {
+    const { last } = this;
+    if (last === undefined || ((segment.sn - last.sn) | 0) > 0) {
+      this.push(segment);
+      return;
+    }
+    let next = this.first;
+    while (next !== undefined && ((segment.sn - next.sn) | 0) > 0) next = next.next;
+    if (next === undefined) {
+      this.push(segment);
+      return;
+    }
+    const { previous } = next;
+    segment.previous = previous;
+    segment.next = next;
+    segment.where = this.#name;
+    if (previous === undefined) this.first = segment;
+    else previous.next = segment;
+    next.previous = segment;
+    this.length++;
+  }
+
   /** Takes out a segment that is in this list. */
   delete(segment: Segment): void {
     const { previous, next } = segment;
