@@ -20,7 +20,6 @@ import { Endpoint } from "./endpoint.ts";
 import { Opening } from "./opening.ts";
 import { type ConnectionId, encodeOpen, readId, type Terms } from "./packet.ts";
 import { kcpSection, type Place } from "./place.ts";
-import { Refusal } from "./refusal.ts";
 import { offer, type Settings, sizesUpTo } from "./settings.ts";
 
 export class Dialling {
@@ -79,12 +78,12 @@ export class Dialling {
     section: Section,
     signal: AbortSignal,
   ): Promise<KcpConnection> {
-    const { runtime, openTimeoutMs } = this.#settings;
+    const { runtime, system, openTimeoutMs } = this.#settings;
     const opened = deferred<KcpConnection>();
     const terms = offer(this.#settings, place);
     const id = endpoint.newId();
     const stranger = { ...terms, id: readId(runtime.randomBytes(8), 0), cookie: undefined };
-    const refusal = new Refusal(place, encodeOpen(stranger), (error) => opening.drop(error));
+    const refusal = system.refusal(place, encodeOpen(stranger), (error) => opening.drop(error));
     const done = (): void => {
       refusal.close();
       signal.removeEventListener("abort", onAbort);
@@ -155,7 +154,7 @@ export class Dialling {
       if (this.#endpoints.get(any) === known) this.#endpoints.delete(any);
       return this.#endpoint(ipv6);
     }
-    const opening = Endpoint.open({ address: any, port: 0 }, this.#settings.runtime, ipv6);
+    const opening = Endpoint.open({ address: any, port: 0 }, this.#settings, ipv6);
     this.#endpoints.set(any, opening);
     const forget = (): void => {
       if (this.#endpoints.get(any) === opening) this.#endpoints.delete(any);

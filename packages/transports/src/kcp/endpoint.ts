@@ -9,7 +9,8 @@
 import { asError, type Runtime, readU32, type Timer } from "@testudo/core";
 import { type ConnectionId, HEADER_BYTES, readId, TYPES } from "./packet.ts";
 import type { Place } from "./place.ts";
-import { type UdpFamily, UdpSocket } from "./udp-socket.ts";
+import type { UdpSystem } from "./system.ts";
+import type { DatagramSocket } from "./udp-socket.ts";
 
 /** Whoever has an id here: a session, or a dial that waits for its answer. */
 export interface Resident {
@@ -27,6 +28,11 @@ export interface Residence {
   gone(): void;
 }
 
+export interface Surroundings {
+  readonly runtime: Runtime;
+  readonly system: UdpSystem;
+}
+
 interface Entry {
   readonly id: ConnectionId;
   resident: Resident | undefined;
@@ -40,37 +46,39 @@ export class Endpoint {
   knock: ((packet: Uint8Array, from: Place) => void) | undefined;
   /** Called once, when the socket is closed. */
   closed: (() => void) | undefined;
-  #socket: UdpSocket | undefined;
+  readonly #system: UdpSystem;
+  #socket: DatagramSocket | undefined;
   readonly #entries = new Map<number, Entry>();
   #awake: Entry[] = [];
-  #turn: NodeJS.Immediate | undefined;
+  #turn: Timer | undefined;
   #timer: Timer | undefined;
   #timerAt: number = Number.POSITIVE_INFINITY;
   /** Somebody listens or is about to dial: the socket stays. */
   #holds = 0;
 
-  private constructor(runtime: Runtime) {
+  private constructor(runtime: Runtime, system: UdpSystem) {
     this.runtime = runtime;
+    this.#system = system;
   }
 
   /** Held once by whoever opened it. Rejects with the system's error. */
-  static async open(at: Place, runtime: Runtime, ipv6Only: boolean = false): Promise<Endpoint> {
-    const endpoint = new Endpoint(runtime);
+  static async open(
+    at: Place,
+    { runtime, system }: Surroundings,
+    ipv6Only: boolean = false,
+  ): Promise<Endpoint> {
+    const endpoint = new Endpoint(runtime, system);
     const events = {
       packet: (packet: Uint8Array, from: Place) => endpoint.#onPacket(packet, from),
       lost: (error: Error) => endpoint.#onLost(error),
     };
-    endpoint.#socket = await UdpSocket.bind(at, events, ipv6Only);
+    endpoint.#socket = await system.bind(at, events, ipv6Only);
     endpoint.hold();
     return endpoint;
   }
 
   get place(): Place {
     return this.#socket?.place ?? { address: "", port: 0 };
-  }
-
-  get family(): UdpFamily {
-    return this.#socket?.family ?? "udp4";
   }
 
   get open(): boolean {
@@ -140,7 +148,7 @@ export class Endpoint {
     if (entry.awake) return;
     entry.awake = true;
     this.#awake.push(entry);
-    this.#turn ??= setImmediate(this.#onTurn);
+    this.#turn ??= this.#system.soon(this.#onTurn);
   }
 
   readonly #onTurn = (): void => {
@@ -217,7 +225,7 @@ export class Endpoint {
     this.#socket = undefined;
     this.#timer?.cancel();
     this.#timer = undefined;
-    if (this.#turn !== undefined) clearImmediate(this.#turn);
+    this.#turn?.cancel();
     const { closed } = this;
     this.closed = undefined;
     closed?.();

@@ -74,7 +74,7 @@ export class Listening {
         return open;
       }
     }
-    const endpoint = await Endpoint.open({ address, port }, this.#settings.runtime);
+    const endpoint = await Endpoint.open({ address, port }, this.#settings);
     const open: Open = { endpoint, door: new Door(endpoint, this.#settings) };
     this.#open.add(open);
     endpoint.closed = () => this.#open.delete(open);

@@ -10,6 +10,7 @@ import type { KcpOptions } from "./options.ts";
 import { LEAST_MTU, MOST_FEC_GROUP, type Terms } from "./packet.ts";
 import { SAFE_MTU } from "./path-mtu.ts";
 import type { Place } from "./place.ts";
+import { nodeSystem, type UdpSystem } from "./system.ts";
 
 /** After so many datagrams of data as many of parity: any as many of the group may be lost. */
 export interface FecShape {
@@ -70,6 +71,7 @@ export interface Settings {
   readonly openTimeoutMs: number;
   readonly maxConnections: number;
   readonly runtime: Runtime;
+  readonly system: UdpSystem;
 }
 
 /** Ethernet's 1,500 bytes without the headers of UDP and IP; loopback is as wide as it likes. */
@@ -83,7 +85,7 @@ const MOST_MTU = 65_507;
 const DEAD_LINK = 100;
 
 /** Throws `TypeError` or `RangeError` naming the option that makes no sense. */
-export function settingsOf(options: KcpTransportOptions): Settings {
+export function settingsOf(options: KcpTransportOptions, system: UdpSystem = nodeSystem): Settings {
   const { fec, mtu, window = 1_024, runtime = systemRuntime, congestion } = options;
   const { noDelay = 1, fastResend = 2, keepaliveMs = 10_000, idleTimeoutMs = 30_000 } = options;
   const { openTimeoutMs = 20_000, maxConnections = 1_024 } = options;
@@ -122,6 +124,7 @@ export function settingsOf(options: KcpTransportOptions): Settings {
     openTimeoutMs,
     maxConnections,
     runtime,
+    system,
   };
 }
 

@@ -5,7 +5,7 @@
  * that is gone is an event. A buffer is free when Node says that it has been sent, not before.
  */
 
-import { createSocket, type RemoteInfo, type Socket, type SocketOptions } from "node:dgram";
+import { createSocket, type Socket, type SocketOptions } from "node:dgram";
 import { isIP } from "node:net";
 import type { Place } from "./place.ts";
 
@@ -19,40 +19,44 @@ const POOLED_BYTES = 2_048;
 
 export interface UdpEvents {
   /** The memory of `packet` is the receiver's from now on. Must not throw. */
-  packet(packet: Uint8Array, from: RemoteInfo): void;
+  packet(packet: Uint8Array, from: Place): void;
   /** The socket is closed, by us or not. */
   lost(error: Error): void;
 }
 
-export type UdpFamily = "udp4" | "udp6";
+export interface DatagramSocket {
+  readonly place: Place;
+  /** Sends both as one datagram, copied. False when it was dropped at once. */
+  send(to: Place, head: Uint8Array, body: Uint8Array): boolean;
+  /** Idempotent. */
+  close(): void;
+}
 
 interface Slot {
   readonly bytes: Uint8Array;
   readonly sent: () => void;
 }
 
-export class UdpSocket {
+export class UdpSocket implements DatagramSocket {
   readonly place: Place;
-  readonly family: UdpFamily;
   readonly #socket: Socket;
   readonly #free: Slot[] = [];
   #waitingBytes = 0;
   #closed = false;
 
-  private constructor(socket: Socket, family: UdpFamily) {
+  private constructor(socket: Socket) {
     this.#socket = socket;
-    this.family = family;
     const { address, port } = socket.address();
     this.place = { address, port };
   }
 
   /** Binds to an IP address. Rejects with the system's error; nothing is left open then. */
-  static async bind(at: Place, events: UdpEvents, ipv6Only: boolean = false): Promise<UdpSocket> {
-    const family: UdpFamily = isIP(at.address) === 6 ? "udp6" : "udp4";
+  static async bind(at: Place, events: UdpEvents, ipv6Only: boolean): Promise<UdpSocket> {
+    const type = isIP(at.address) === 6 ? "udp6" : "udp4";
     // Every address is an IP already: Node's own look-up would cost a turn for each datagram.
     const lookup: NonNullable<SocketOptions["lookup"]> = (host, _options, found) =>
       found(null, host, isIP(host));
-    const socket = createSocket({ type: family, lookup, ipv6Only });
+    const socket = createSocket({ type, lookup, ipv6Only });
     let failed: Error | undefined;
     await new Promise<void>((resolve, reject) => {
       socket.once("error", (error) => {
@@ -74,7 +78,7 @@ export class UdpSocket {
         // What the system gives by itself will do.
       }
     }
-    return new UdpSocket(socket, family);
+    return new UdpSocket(socket);
   }
 
   /** Sends both as one datagram. False when it was dropped at once. */
