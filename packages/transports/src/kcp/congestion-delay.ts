@@ -8,8 +8,9 @@
  *
  * `least` is the round trip of the empty path, `standing` the shortest of this round, so jitter that does
  * not last a whole round counts for nothing. In balance every sender has `share` segments in the queue, and
- * senders with equal shares get equal rates: that is FAST TCP's law (Wei, Jin, Low, Hegde 2006). `share` grows with the
- * square root of what the path holds, so that the queue stays a small part of it and rates stay equal.
+ * senders with equal shares get equal rates: that is FAST TCP's law (Wei, Jin, Low, Hegde 2006). `share`
+ * grows with the square root of what the path holds: the queue stays a small part of it, and rates that
+ * differ still draw together, which they would not if it grew in proportion.
  *
  * Around that: a doubling start that ends when a queue appears or the delivery rate stops growing; a brief
  * half-empty window every few seconds, since who came later has never seen the path empty; a bound by the
@@ -64,6 +65,7 @@ export class DelayControl implements CongestionControl {
   #leastAt = 0;
   /** The highest delivery rate of each of the last rounds. */
   readonly #rates: number[] = new Array<number>(RATE_ROUNDS).fill(0);
+  #rateRound = 0;
   #round = 0;
   /** The round is over when a segment sent after this many were delivered is acknowledged. */
   #roundMark = 0;
@@ -103,7 +105,7 @@ export class DelayControl implements CongestionControl {
     this.#heardAt = sample.now;
     if (rtt < this.#roundLeast) this.#roundLeast = rtt;
     if (rtt < this.#least) this.#least = rtt;
-    const slot = this.#round % RATE_ROUNDS;
+    const slot = this.#rateRound % RATE_ROUNDS;
     if (rate > (this.#rates[slot] as number) && (!sample.appLimited || rate > this.#rate)) {
       this.#rates[slot] = rate;
     }
@@ -149,7 +151,8 @@ export class DelayControl implements CongestionControl {
       this.#setPace(standing);
     }
     this.#round++;
-    this.#rates[this.#round % RATE_ROUNDS] = 0;
+    // A round in which the user had little to send says nothing of the path, and does not age what is known.
+    if (heldBack) this.#rates[++this.#rateRound % RATE_ROUNDS] = 0;
     this.#roundMark = sample.delivered;
     this.#roundFrom = sample.delivered;
     this.#roundLeast = Number.POSITIVE_INFINITY;
@@ -205,7 +208,7 @@ export class DelayControl implements CongestionControl {
     const least = this.#leastRtt;
     const rate = this.#rate;
     const held = rate * (least + this.#excess);
-    if (now - this.#leastAt > DRAIN_AFTER_MS) {
+    if (heldBack && now - this.#leastAt > DRAIN_AFTER_MS) {
       this.#phase = "drain";
       this.#windowBefore = this.window;
       this.#drainedBy = this.#round + 2;

@@ -129,6 +129,25 @@ describe("delay control elsewhere", () => {
     expect(goodput).toBeGreaterThan(0.85);
   });
 
+  it("remembers through a quiet time what the path carries", () => {
+    const time = new SimulatedTime();
+    const weather = { latencyMs: 25, bitsPerSecond: BITS_PER_SECOND, bufferBytes: BDP };
+    const there = new Link(time, weather, 1);
+    const [from, to] = kcpPair(time, there, new Link(time, { latencyMs: 25 }, 2), { stream: true });
+    const first = new Transfer(from, to, 10_000_000);
+    first.start();
+    expect(time.run(10_000, () => first.done)).toBe(true);
+    for (let i = 0; i < 1_000; i++) {
+      from.send(new Uint8Array(10));
+      time.run(20);
+    }
+    const began = time.now;
+    const second = new Transfer(from, to, 2_000_000);
+    second.start();
+    expect(time.run(10_000, () => second.received >= second.total)).toBe(true);
+    expect((second.total * 8) / (time.now - began) / 1_000).toBeGreaterThan(15);
+  });
+
   it("finds the way back after a cut", () => {
     const time = new SimulatedTime();
     const there = new Link(
