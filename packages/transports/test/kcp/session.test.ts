@@ -256,6 +256,33 @@ describe("the size of datagrams", () => {
     }));
 });
 
+describe("packets that bear the right id and lie", () => {
+  it.each([1, 2, 3, 4, 5, 6])("harm nobody but their own connection (seed %i)", (seed) =>
+    within({ seed, dialer: { fec: { data: 3, parity: 2 } } }, async ({ udp, dialer, accepted }) => {
+      dialer.write(pattern(100));
+      await udp.runtime.during(new Reader(accepted).take(100));
+      const [known] = udp.sentTo(LISTENER).filter(({ packet }) => packet[0] === TYPES.coded);
+      if (known === undefined) throw new Error("no packet");
+      const { runtime } = udp;
+      const lie = (types: readonly number[], i: number): void => {
+        const packet = concat(known.packet, runtime.randomBytes(i % 300)).slice(0, 9 + (i % 300));
+        packet[0] = types[i % types.length] as number;
+        // Half of them keep the beginning of what was true.
+        const from = i % 2 === 0 ? 9 : 33;
+        if (from < packet.length) packet.set(runtime.randomBytes(packet.length - from), from);
+        udp.send(i % 5 === 0 ? AWAY : DIALER, LISTENER, packet);
+      };
+      const { data, coded, piece, ping, pong, datagram, done, reset } = TYPES;
+      for (let i = 0; i < 600; i++) lie([data, coded, piece, ping, pong, datagram, 0, 99], i);
+      await runtime.advance(500);
+      expect(accepted.session.place).toEqual(DIALER);
+      expect(accepted.statistics.receiveAhead).toBeLessThanOrEqual(1_024);
+      for (let i = 0; i < 600; i++) lie([done, reset, data], i);
+      await runtime.advance(500);
+    }),
+  );
+});
+
 describe("a reader that does not read", () => {
   it("holds the writer, in bounds, and the window opens again", () =>
     within({}, async ({ udp, dialer, accepted }) => {
