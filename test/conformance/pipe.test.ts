@@ -12,6 +12,7 @@ import {
   type StackParts,
   section,
   systemRuntime,
+  type Transport,
 } from "@testudo/core";
 import { MemoryHub, memory } from "@testudo/transports/memory";
 import { net } from "@testudo/transports/net";
@@ -21,6 +22,7 @@ import { noise } from "@testudo/transports/noise";
 import { shs } from "@testudo/transports/shs";
 import { describe } from "vitest";
 import { kcp } from "../../packages/transports/src/kcp/index.ts";
+import { kcpgo } from "../../packages/transports/src/kcpgo/index.ts";
 import { expectNoLeaks } from "../support/leaks.ts";
 import { ALICE, BOB, NETWORK } from "../support/shaking.ts";
 import { type PipePair, pipeConformance } from "./pipe.ts";
@@ -69,6 +71,9 @@ async function thereAndBack(): Promise<PipePair> {
   };
 }
 
+/** Its cuts are noticed by silence alone. */
+const overKcpgo = (): Transport => kcpgo({ password: "a secret", idleTimeoutMs: 250 });
+
 const stacks: Record<string, () => Promise<PipePair>> = {
   "net~noauth": () => overStack([net(), noauth()], "net:127.0.0.1:0"),
   "net~noise": () => overStack([net(), noise()], "net:127.0.0.1:0"),
@@ -76,6 +81,8 @@ const stacks: Record<string, () => Promise<PipePair>> = {
   "kcp~noauth": () => overStack([kcp(), noauth()], "kcp:127.0.0.1:0"),
   "kcp~noise": () => overStack([kcp(), noise()], "kcp:127.0.0.1:0"),
   "kcp~shs": () => overStack([kcp(), shs()], "kcp:127.0.0.1:0"),
+  "kcpgo~noise": () => overStack([overKcpgo(), noise()], "kcpgo:127.0.0.1:0"),
+  "kcpgo~shs": () => overStack([overKcpgo(), shs()], "kcpgo:127.0.0.1:0"),
   "memory~noise~noauth": () =>
     overStack([memory({ hub: new MemoryHub() }), noise(), noauth()], "memory:here"),
 };

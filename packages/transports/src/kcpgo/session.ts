@@ -297,15 +297,16 @@ export class Session {
   }
 
   #questionAt(): number {
-    if (!this.#proved) return Number.POSITIVE_INFINITY;
+    if (!this.#proved || this.#flushedAt !== undefined) return Number.POSITIVE_INFINITY;
     const { keepaliveMs } = this.#parts.settings;
     return this.#questions === 0
       ? this.#lastHeard + keepaliveMs
       : this.#lastQuestion + keepaliveMs / HURRY;
   }
 
-  /** Silence alone may be our own: a process that was busy has not read what is there. */
+  /** Silence alone may be our own: a process that was busy has not read what is there. After our end it is what we wait for. */
   #idleAt(): number {
+    if (this.#flushedAt !== undefined) return Number.POSITIVE_INFINITY;
     const silentAt = this.#lastHeard + this.#parts.settings.idleTimeoutMs;
     if (!this.#proved) return silentAt;
     return this.#questions < LEAST_QUESTIONS
