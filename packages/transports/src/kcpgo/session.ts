@@ -14,9 +14,10 @@ import { FecDecoder } from "../kcp/fec-decoder.ts";
 import { Kcp, type KcpStatistics } from "../kcp/machine.ts";
 import { Outgoing } from "../kcp/outgoing.ts";
 import { SEGMENT_HEADER } from "../kcp/segment.ts";
+import { Allowance } from "./allowance.ts";
 import { decodePacket, PacketEncoder } from "./packet.ts";
 import type { Settings } from "./settings.ts";
-import { acknowledges, carriesData, question, withoutTimes } from "./words.ts";
+import { carriesData, question, withoutTimes } from "./words.ts";
 
 /** Segments cut and waiting for the window; the rest waits uncut. */
 const QUEUED_SEGMENTS = 256;
@@ -32,10 +33,6 @@ const LEAST_QUESTIONS = 3;
 const QUIET_ROUNDS = 3;
 const LEAST_QUIET_MS = 100;
 const MOST_QUIET_MS = 1_000;
-/** How often data beyond what came from there is repeated to an end that has proved nothing. */
-const SPARE_PROBES = 3;
-/** How late a proof may come: no longer round trip is believed. */
-const PROOF_MS = 60_000;
 /** A session that another wants to replace is asked whether it lives, so often at most, and has this long to answer. */
 const CONTEST_AGAIN_MS = 500;
 const CONTEST_MS = 2_000;
@@ -88,12 +85,7 @@ export class Session {
   #lastData: number;
   #lastQuestion: number;
   #questions = 0;
-  #proved: boolean;
-  /** Bytes that came, less those of data that went, while nothing is proved. */
-  #credit = 0;
-  #spareProbes = SPARE_PROBES;
-  /** When the first of that data went, on the machine's clock. */
-  #probedAt = 0;
+  readonly #allowance: Allowance;
   #paused = false;
   #held = false;
   #full = false;
@@ -116,7 +108,7 @@ export class Session {
     this.#lastData = now;
     this.#lastQuestion = now;
     this.#progressAt = now;
-    this.#proved = parts.proved;
+    this.#allowance = new Allowance(parts.proved);
     this.#clockOffset = readU32(runtime.randomBytes(4), 0);
     this.#encoder = new PacketEncoder({ crypt, code, packetBytes });
     this.#decoder = code === undefined ? undefined : new FecDecoder(code);
@@ -134,7 +126,7 @@ export class Session {
 
   /** Whether the other end is known to receive what is sent there. */
   get proved(): boolean {
-    return this.#proved;
+    return this.#allowance.proved;
   }
 
   /** When `turn` is to be called if nothing happens before. */
@@ -184,7 +176,7 @@ export class Session {
   receive(opened: Uint8Array, now: number): void {
     if (this.#settled) return;
     this.#now = now;
-    if (!this.#proved) this.#credit += opened.length + this.#parts.settings.crypt.overheadBytes;
+    this.#allowance.came(opened.length + this.#parts.settings.crypt.overheadBytes);
     decodePacket(opened, this.#decoder, (datagram, recovered) => this.#input(datagram, recovered));
     this.#carrier.wake();
   }
@@ -192,12 +184,8 @@ export class Session {
   #input(datagram: Uint8Array, recovered: boolean): void {
     const at = this.#now + this.#clockOffset;
     if (recovered) withoutTimes(datagram, this.#kcp.statistics.remoteWindow);
-    // An acknowledgement brings back a time that only who got our data can know.
-    const from = Math.max(this.#probedAt, at - PROOF_MS);
-    const proves = !this.#proved && acknowledges(datagram, Math.floor(from), Math.floor(at));
-    const result = this.#kcp.input(datagram, at);
-    if (result !== 0) return;
-    if (proves && this.#kcp.statistics.sendUna > 0) this.#proved = true;
+    if (this.#kcp.input(datagram, at) !== 0) return;
+    this.#allowance.examine(datagram, at);
     this.#lastHeard = this.#now;
     this.#questions = 0;
     if (carriesData(datagram)) this.#lastData = this.#now;
@@ -224,7 +212,7 @@ export class Session {
     if (since === undefined || this.#lastHeard >= since) {
       if (since !== undefined && now - since < CONTEST_AGAIN_MS) return false;
       this.#contestedAt = now;
-      if (this.#proved) this.#ask(now);
+      if (this.proved) this.#ask(now);
       return false;
     }
     return now - since >= CONTEST_MS;
@@ -253,12 +241,12 @@ export class Session {
     const kcp = this.#kcp;
     const outgoing = this.#outgoing;
     for (;;) {
-      if (this.#proved) {
+      if (this.proved) {
         let room = QUEUED_SEGMENTS - kcp.statistics.sendQueued;
         for (; room > 0 && outgoing.bytes > 0; room--) kcp.send(outgoing.take(this.#scratch));
       } else if (outgoing.bytes > 0 && kcp.waitSend === 0) kcp.send(this.#takeProbe());
       kcp.update(this.#now + this.#clockOffset);
-      if (!this.#proved || outgoing.bytes === 0 || kcp.statistics.sendQueued > 0) break;
+      if (!this.proved || outgoing.bytes === 0 || kcp.statistics.sendQueued > 0) break;
     }
     if (this.#full && outgoing.bytes <= LOW_WATER_BYTES) {
       this.#full = false;
@@ -271,8 +259,8 @@ export class Session {
     const { headRoom, tailRoom } = this.#encoder;
     const { acksPending } = this.#kcp.statistics;
     const segments = SEGMENT_HEADER * (acksPending > 0 ? 2 : 1);
-    if (this.#probedAt === 0) this.#probedAt = this.#now + this.#clockOffset;
-    const room = Math.max(this.#credit - headRoom - tailRoom - segments, 1);
+    const at = this.#now + this.#clockOffset;
+    const room = this.#allowance.probe(headRoom + tailRoom + segments, at);
     return this.#outgoing.take(this.#scratch.subarray(0, Math.min(room, this.#scratch.length)));
   }
 
@@ -297,7 +285,7 @@ export class Session {
   }
 
   #questionAt(): number {
-    if (!this.#proved || this.#flushedAt !== undefined) return Number.POSITIVE_INFINITY;
+    if (!this.proved || this.#flushedAt !== undefined) return Number.POSITIVE_INFINITY;
     const { keepaliveMs } = this.#parts.settings;
     return this.#questions === 0
       ? this.#lastHeard + keepaliveMs
@@ -308,7 +296,7 @@ export class Session {
   #idleAt(): number {
     if (this.#flushedAt !== undefined) return Number.POSITIVE_INFINITY;
     const silentAt = this.#lastHeard + this.#parts.settings.idleTimeoutMs;
-    if (!this.#proved) return silentAt;
+    if (!this.proved) return silentAt;
     return this.#questions < LEAST_QUESTIONS
       ? Number.POSITIVE_INFINITY
       : Math.max(silentAt, this.#questionAt());
@@ -353,21 +341,14 @@ export class Session {
   #output(datagram: Uint8Array): void {
     const { headRoom, tailRoom } = this.#encoder;
     const packet = new Uint8Array(headRoom + datagram.length + tailRoom);
-    if (!this.#proved && !this.#allowed(datagram, packet.length)) return;
+    if (!this.#allowance.mayGo(datagram, packet.length)) return;
     packet.set(datagram, headRoom);
     let first = true;
     this.#encoder.encode(packet, this.#now, (each) => {
       // Parity is more than an acknowledgement of what came.
-      if (first || this.#proved) this.#carrier.transmit(each);
+      if (first || this.proved) this.#carrier.transmit(each);
       first = false;
     });
-  }
-
-  #allowed(datagram: Uint8Array, bytes: number): boolean {
-    if (!carriesData(datagram)) return true;
-    if (bytes > this.#credit && this.#spareProbes-- <= 0) return false;
-    this.#credit = Math.max(this.#credit - bytes, 0);
-    return true;
   }
 
   /** Cuts it; what has arrived can still be read. */
