@@ -6,7 +6,7 @@
  * is not exactly what we would have sent. What follows the nine bytes of data packets is read elsewhere.
  */
 
-import { EMPTY, equal, isZero, readU16, readU32, toUtf8, writeU16, writeU32 } from "@testudo/core";
+import { EMPTY, equal, isZero, readU16, readU32, toUtf8, writeU16 } from "@testudo/core";
 
 export const TYPES = {
   open: 1,

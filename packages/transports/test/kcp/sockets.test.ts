@@ -113,6 +113,7 @@ describe("a kcp listener under a flood of strangers", () => {
     }
     await honest;
     expect(accepted.length).toBe(1);
+    await accepted[0]?.closed;
     expect(count.answers).toBeGreaterThan(1_000);
     expect(count.bytesOut).toBeLessThan(count.bytesIn);
     await listener.close();
