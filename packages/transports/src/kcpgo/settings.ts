@@ -2,7 +2,7 @@
  * Settings of the transport `kcpgo`: the options with their defaults, and what makes no sense.
  */
 
-import { type Runtime, systemRuntime } from "@testudo/core";
+import { asError, type Runtime, systemRuntime } from "@testudo/core";
 import type { CongestionFactory } from "../kcp/congestion.ts";
 import type { KcpOptions } from "../kcp/options.ts";
 import { ReedSolomon } from "../kcp/reed-solomon.ts";
@@ -204,7 +204,11 @@ function codeOf(fec: unknown): ReedSolomon | undefined {
   if (shape.length !== 2 || typeof data !== "number" || typeof parity !== "number") {
     throw new TypeError("kcpgo fec must be [data, parity] or false");
   }
-  return new ReedSolomon(data, parity);
+  try {
+    return new ReedSolomon(data, parity);
+  } catch (cause) {
+    throw new RangeError(`kcpgo fec: ${asError(cause).message}`, { cause });
+  }
 }
 
 function paceOf(options: KcpgoOptions): Pace {
@@ -234,7 +238,7 @@ function checkMtu({ crypt, code, packetBytes }: Settings): void {
   try {
     new PacketEncoder({ crypt, code, packetBytes });
   } catch (cause) {
-    const text = cause instanceof Error ? cause.message.replace("packetBytes", "kcpgo mtu") : "";
+    const text = asError(cause).message.replace("packetBytes", "kcpgo mtu");
     throw new RangeError(text, { cause });
   }
 }

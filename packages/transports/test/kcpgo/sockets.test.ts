@@ -41,13 +41,16 @@ describe("kcpgo over loopback", () => {
     expect(equal(await new Reader(dialer).take(sent.length), sent)).toBe(true);
   });
 
-  it.each([[10, 3] as const, [2, 1] as const, false as const])("echoes with fec %j", async (fec) => {
-    const { dialer, arrived } = await pair({ crypt: "aes-128", password, fec });
-    void arrived.then(echo);
-    const sent = pattern(300_000, 4);
-    dialer.write(sent);
-    expect(equal(await new Reader(dialer).take(sent.length), sent)).toBe(true);
-  });
+  it.each([[10, 3] as const, [2, 1] as const, false as const])(
+    "echoes with fec %j",
+    async (fec) => {
+      const { dialer, arrived } = await pair({ crypt: "aes-128", password, fec });
+      void arrived.then(echo);
+      const sent = pattern(300_000, 4);
+      dialer.write(sent);
+      expect(equal(await new Reader(dialer).take(sent.length), sent)).toBe(true);
+    },
+  );
 
   it("closes when both have closed, and all that was written has arrived", async () => {
     const { dialer, arrived } = await pair({ crypt: "none" });
