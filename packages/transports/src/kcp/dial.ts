@@ -19,7 +19,7 @@ import { KcpConnection } from "./connection.ts";
 import { Endpoint } from "./endpoint.ts";
 import { Opening } from "./opening.ts";
 import { type ConnectionId, encodeOpen, readId, type Terms } from "./packet.ts";
-import { kcpSection, type Place } from "./place.ts";
+import { kcpSection, normalIp, type Place } from "./place.ts";
 import { offer, type Settings, sizesUpTo } from "./settings.ts";
 
 export class Dialling {
@@ -52,7 +52,7 @@ export class Dialling {
       const ways = addresses.map(
         (address) =>
           (cancel: AbortSignal): Promise<KcpConnection> =>
-            this.#open({ address, port }, section, cancel),
+            this.#open({ address: normalIp(address), port }, section, cancel),
       );
       const discard = (late: KcpConnection): void => late.abort(new Error("another was faster"));
       return await race(ways, { signal, runtime, discard });

@@ -28,6 +28,11 @@ export interface Residence {
   gone(): void;
 }
 
+/** So many datagrams the event loop reads from one socket before it goes on: then more may be waiting. */
+const BATCH = 32;
+/** How often in a row turns wait for what else has arrived. */
+const MOST_BATCHES = 8;
+
 export interface Surroundings {
   readonly runtime: Runtime;
   readonly system: UdpSystem;
@@ -51,6 +56,8 @@ export class Endpoint {
   readonly #entries = new Map<number, Entry>();
   #awake: Entry[] = [];
   #turn: Timer | undefined;
+  #read = 0;
+  #batches = 0;
   #timer: Timer | undefined;
   #timerAt: number = Number.POSITIVE_INFINITY;
   /** Somebody listens or is about to dial: the socket stays. */
@@ -129,6 +136,7 @@ export class Endpoint {
   }
 
   #onPacket(packet: Uint8Array, from: Place): void {
+    this.#read++;
     // Nobody can be answered at port 0.
     if (packet.length < HEADER_BYTES || from.port === 0) return;
     if (packet[0] === TYPES.open) {
@@ -153,6 +161,14 @@ export class Endpoint {
 
   readonly #onTurn = (): void => {
     this.#turn = undefined;
+    const full = this.#read >= BATCH;
+    this.#read = 0;
+    // When we are late, the answer to what seems lost is among what is not read yet.
+    if (full && this.#batches++ < MOST_BATCHES) {
+      this.#turn = this.#system.soon(this.#onTurn);
+      return;
+    }
+    this.#batches = 0;
     const awake = this.#awake;
     this.#awake = [];
     const now = this.runtime.now();
@@ -165,14 +181,15 @@ export class Endpoint {
     this.#arm(nearest, now);
   };
 
+  /** Turns come after what has arrived was read: when we are late, an answer may be among it. */
   readonly #onTimer = (): void => {
     this.#timer = undefined;
     this.#timerAt = Number.POSITIVE_INFINITY;
     const now = this.runtime.now();
     let nearest = Number.POSITIVE_INFINITY;
     for (const entry of this.#entries.values()) {
-      if (entry.due <= now && !entry.awake) this.#giveTurn(entry, now);
-      if (entry.due < nearest) nearest = entry.due;
+      if (entry.due <= now) this.#wake(entry);
+      else if (entry.due < nearest) nearest = entry.due;
     }
     this.#arm(nearest, now);
   };

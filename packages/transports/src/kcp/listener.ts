@@ -17,7 +17,7 @@ import { isLoopback, isWildcard, meaningOf } from "../net/host.ts";
 import { withoutZone } from "../net/interfaces.ts";
 import { Door } from "./door.ts";
 import { Endpoint } from "./endpoint.ts";
-import { kcpSection, samePlace } from "./place.ts";
+import { kcpSection, normalIp, samePlace } from "./place.ts";
 import type { Settings } from "./settings.ts";
 
 interface Open {
@@ -41,7 +41,7 @@ export class Listening {
     let open: Open;
     try {
       const address = isIP(host) === 0 ? (await lookup(host)).address : host;
-      open = await this.#openAt(address, port);
+      open = await this.#openAt(normalIp(address), port);
     } catch (error) {
       throw networkError("LISTEN_FAILED", `cannot listen on ${asked.text}: ${meaningOf(error)}`, {
         cause: error,

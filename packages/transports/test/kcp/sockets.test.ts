@@ -1,6 +1,7 @@
 /** The transport on real sockets: through a bad relay, under a flood of strangers, by name, and with its options. */
 
 import { createSocket } from "node:dgram";
+import { networkInterfaces } from "node:os";
 import { type Connection, deferred, equal, hostAndPort, section } from "@testudo/core";
 import { describe, expect, it } from "vitest";
 import { expectNoLeaks } from "../../../../test/support/leaks.ts";
@@ -16,6 +17,9 @@ import { KcpConnection, kcp } from "../../src/kcp/index.ts";
 import { encodeOpen, OPEN_BYTES, readId } from "../../src/kcp/packet.ts";
 import { Relay, type RelayWeather } from "./relay.ts";
 
+const hasIpv6 = Object.values(networkInterfaces()).some((infos) =>
+  infos?.some((info) => info.address === "::1"),
+);
 const signal = new AbortController().signal;
 const ANYWHERE = section("kcp", "127.0.0.1", "0");
 
@@ -146,6 +150,26 @@ describe("kcp by its addresses and options", () => {
     await connection.close();
     await listener.close();
   });
+
+  it.each(["0:0:0:0:0:0:0:1", "::0001", "::ffff:127.0.0.1"])(
+    "dials %s, an unusual way to write an address",
+    async (host) => {
+      const mapped = host.includes(".");
+      if (!mapped && !hasIpv6) return;
+      const transport = kcp();
+      const place = mapped ? ANYWHERE : section("kcp", ..."::1".split(":"), "0");
+      const listener = await transport.listen?.(place, (connection) => {
+        void echo(connection).then(() => connection.end());
+      });
+      if (listener === undefined) throw new Error("no listener");
+      const { port } = hostAndPort(listener.section);
+      const at = section("kcp", ...host.split(":"), String(port));
+      const connection = await transport.dial(at, { signal });
+      expect(connection.remote.text).toBe(listener.section.text);
+      await connection.close();
+      await listener.close();
+    },
+  );
 
   it("says which name cannot be looked up, and which place cannot be bound", async () => {
     const transport = kcp();
