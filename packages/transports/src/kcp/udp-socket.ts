@@ -70,7 +70,10 @@ export class UdpSocket implements DatagramSocket {
       failed = error;
     });
     socket.on("close", () => events.lost(failed ?? new Error("the socket was closed")));
-    socket.on("message", (packet, from) => events.packet(packet, from));
+    // Plain bytes: a Buffer's `slice` copies nothing, and users would see what it is.
+    socket.on("message", ({ buffer, byteOffset, length }, from) =>
+      events.packet(new Uint8Array(buffer, byteOffset, length), from),
+    );
     for (const widen of ["setRecvBufferSize", "setSendBufferSize"] as const) {
       try {
         socket[widen](KERNEL_BUFFER_BYTES);
