@@ -29,6 +29,7 @@ import { KINDS, RESETS } from "../packages/core/src/channel-frame.ts";
 import { encodeGoodbye } from "../packages/core/src/goodbye.ts";
 import { STANDING } from "../packages/core/src/pairing.ts";
 import { kcp } from "../packages/transports/src/kcp/index.ts";
+import { kcpgo } from "../packages/transports/src/kcpgo/index.ts";
 import { Page, pages, ROOT } from "./support/markdown.ts";
 import { run } from "./support/run.ts";
 
@@ -275,7 +276,9 @@ describe("docs/addresses.md", () => {
 
   it("has every transport and every transform", () => {
     expect(namesIn("section", "listens")).toEqual(
-      [net(), unix(), ws(), onion(), kcp(), memory()].map(({ name }) => name),
+      [net(), unix(), ws(), onion(), kcp(), kcpgo({ crypt: "null" }), memory()].map(
+        ({ name }) => name,
+      ),
     );
     const transforms = [noise(), noiseChacha(), shs(), noauth(), gzip()];
     expect(namesIn("section", "proves keys")).toEqual(transforms.map(({ name }) => name));

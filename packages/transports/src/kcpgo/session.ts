@@ -10,6 +10,7 @@
  */
 
 import { networkError, readU32 } from "@testudo/core";
+import { fecKind } from "../kcp/fec.ts";
 import { FecDecoder } from "../kcp/fec-decoder.ts";
 import { Kcp, type KcpStatistics } from "../kcp/machine.ts";
 import { Outgoing } from "../kcp/outgoing.ts";
@@ -75,6 +76,9 @@ export class Session {
   readonly #events: SessionEvents;
   readonly #kcp: Kcp;
   readonly #encoder: PacketEncoder;
+  /** Without error correction, whose headers a stranger that sends none is not sent either: they would make answers longer. */
+  readonly #plainEncoder: PacketEncoder;
+  #wrapped = false;
   readonly #decoder: FecDecoder | undefined;
   readonly #outgoing = new Outgoing();
   readonly #scratch: Uint8Array;
@@ -111,6 +115,8 @@ export class Session {
     this.#allowance = new Allowance(parts.proved);
     this.#clockOffset = readU32(runtime.randomBytes(4), 0);
     this.#encoder = new PacketEncoder({ crypt, code, packetBytes });
+    this.#plainEncoder =
+      code === undefined ? this.#encoder : new PacketEncoder({ crypt, packetBytes });
     this.#decoder = code === undefined ? undefined : new FecDecoder(code);
     this.#kcp = new Kcp(conv, (datagram) => this.#output(datagram), {
       ...machine,
@@ -176,6 +182,7 @@ export class Session {
   receive(opened: Uint8Array, now: number): void {
     if (this.#settled) return;
     this.#now = now;
+    this.#wrapped = fecKind(opened) !== undefined;
     this.#allowance.came(opened.length + this.#parts.settings.crypt.overheadBytes);
     decodePacket(opened, this.#decoder, (datagram, recovered) => this.#input(datagram, recovered));
     this.#carrier.wake();
@@ -339,12 +346,13 @@ export class Session {
 
   /** From the machine, which must not be called from here. */
   #output(datagram: Uint8Array): void {
-    const { headRoom, tailRoom } = this.#encoder;
+    const encoder = this.proved || this.#wrapped ? this.#encoder : this.#plainEncoder;
+    const { headRoom, tailRoom } = encoder;
     const packet = new Uint8Array(headRoom + datagram.length + tailRoom);
     if (!this.#allowance.mayGo(datagram, packet.length)) return;
     packet.set(datagram, headRoom);
     let first = true;
-    this.#encoder.encode(packet, this.#now, (each) => {
+    encoder.encode(packet, this.#now, (each) => {
       // Parity is more than an acknowledgement of what came.
       if (first || this.proved) this.#carrier.transmit(each);
       first = false;

@@ -160,9 +160,9 @@ describe("kcp-go by hand", () => {
     expect(next.datagram.length).toBeGreaterThan(1_000);
   });
 
-  it.each([false, [10, 3] as const])(
-    "its listener is dialled, written to and read, fec %j",
-    async (fec) => {
+  it.each<{ fec: false | readonly [number, number] }>([{ fec: false }, { fec: [10, 3] }])(
+    "its listener is dialled, written to and read, fec $fec",
+    async ({ fec }) => {
       const options: KcpgoOptions = { crypt: "aes", password: "demo pass", fec };
       const hand = Hand.of({ crypt: "aes", key: hex(vectors.keys.pbkdf2_example.key) });
       const peer = await rawPeer();

@@ -5,6 +5,11 @@ import { describe, expect, it } from "vitest";
 import { failureOf, pattern, Reader, readAll } from "../../../../test/support/traffic.ts";
 import { DIALER, LISTENER, listened, PASSWORD, type Scene, scene } from "./virtual.ts";
 
+const SHAPES: { fec: false | readonly [number, number] }[] = [
+  { fec: false },
+  { fec: [10, 3] },
+  { fec: [2, 1] },
+];
 const BAD = { lossRate: 0.1, duplicateRate: 0.05, reorderRate: 0.1, jitterMs: 50 };
 
 async function exchange({ udp, dialer, other }: Scene, size: number): Promise<boolean[]> {
@@ -19,14 +24,11 @@ async function exchange({ udp, dialer, other }: Scene, size: number): Promise<bo
 }
 
 describe("over a bad network", () => {
-  it.each([false, [10, 3] as const, [2, 1] as const])(
-    "every byte is right, fec %j",
-    async (fec) => {
-      const made = await scene({ ...PASSWORD, fec }, BAD, 11);
-      expect(await exchange(made, 200_000)).toEqual([true, true]);
-      await made.end();
-    },
-  );
+  it.each(SHAPES)("every byte is right, fec $fec", async ({ fec }) => {
+    const made = await scene({ ...PASSWORD, fec }, BAD, 11);
+    expect(await exchange(made, 200_000)).toEqual([true, true]);
+    await made.end();
+  });
 
   it("parity brings back what was lost without a resend of it", async () => {
     const options = { ...PASSWORD, fec: [2, 1] } as const;
