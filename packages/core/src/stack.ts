@@ -144,17 +144,14 @@ export class Stack {
     this.check(route, "dialer");
     options.stage?.("connect");
     const address = shownRoute(route);
+    const dialTimeoutMs = Math.max(options.dialTimeoutMs, this.transport.dialTimeoutMs ?? 0);
     const limit = new Deadline(
       options.runtime,
-      options.dialTimeoutMs,
+      dialTimeoutMs,
       () =>
-        networkError(
-          "DIAL_TIMEOUT",
-          `no answer from ${section.text} in ${options.dialTimeoutMs} ms`,
-          {
-            address,
-          },
-        ),
+        networkError("DIAL_TIMEOUT", `no answer from ${section.text} in ${dialTimeoutMs} ms`, {
+          address,
+        }),
       options.signal,
     );
     let connection: Connection;

@@ -122,6 +122,31 @@ describe("a stack", () => {
 });
 
 describe("dialling", () => {
+  it("gives a transport the time it asks for, if that is more than the limit", async () => {
+    for (const [asked, expected] of [
+      [undefined, 100],
+      [50, 100],
+      [700, 700],
+    ] as const) {
+      const runtime = new VirtualRuntime();
+      const slow: Transport = {
+        ...manual(
+          (_section, { signal }) =>
+            new Promise((_resolve, reject) => {
+              signal.addEventListener("abort", () => reject(signal.reason));
+            }),
+        ),
+        ...(asked === undefined ? {} : { dialTimeoutMs: asked }),
+      };
+      const dialling = new Stack([slow]).dial(route("manual:a"), options(runtime));
+      const failure = dialling.catch((error: unknown) => error);
+      await runtime.advance(expected - 1);
+      expect(runtime.pending).toBe(1);
+      await runtime.advance(1);
+      expect(await failure).toMatchObject({ code: "DIAL_TIMEOUT" });
+    }
+  });
+
   it("gives a link whose handshakes are done, with what came behind them", async () => {
     const connection = new ManualConnection();
     const runtime = new VirtualRuntime();
