@@ -62,7 +62,9 @@ export function shownRoute(route: Route): string {
   const shown = transforms.map(({ name, args }) =>
     args[0] === undefined ? name : `${name}:${args[0]}`,
   );
-  return [transport?.text ?? "", ...shown].join("~");
+  // A password in a URL is refused where it is read, and said in no refusal.
+  const place = (transport?.text ?? "").replace(/(?<=\/\/)[^/]*@/, "…@");
+  return [place, ...shown].join("~");
 }
 
 /** The same for a whole address; text that is none is not shown at all. */

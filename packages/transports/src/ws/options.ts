@@ -44,7 +44,7 @@ export interface WsOptions {
   readonly handler?: RequestListener;
   /**
    * The longest message taken, in bytes; a longer one closes its connection, `FRAME_TOO_LARGE`. At least
-   * 256 KiB, the longest sent. Default: 4 MiB and 64 KiB.
+   * 256 KiB, the longest sent. Default: 1 MiB.
    */
   readonly maxPayloadBytes?: number;
   /** Connections the kernel keeps for a listener that is busy. Default 511; the system may cap it. */
