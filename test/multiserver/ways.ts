@@ -21,8 +21,8 @@ import {
 import { net } from "@testudo/transports/net";
 import { unix } from "@testudo/transports/unix";
 import { ws } from "@testudo/transports/ws";
-// What is at hand here may be the one of the published multiserver: 7 or 8, of which this is common to both.
-import WebSocket from "ws";
+// Through the package that depends on it: what lies beside this folder is the published multiserver's.
+import { WebSocket } from "../../packages/transports/test/ws/support.ts";
 
 /** The end of a line in a test's hand. */
 export interface Stranger {
