@@ -238,6 +238,7 @@ export class Stack {
     signal: AbortSignal | undefined,
   ): Promise<Link> {
     const address = route === undefined ? raw.remote.text : shownRoute(route);
+    const hint = side === "dialer" ? `; it may not speak ${this.chain}` : "";
     const connectedAt = options.runtime.now();
     const limit = new Deadline(
       options.runtime,
@@ -245,7 +246,7 @@ export class Stack {
       () =>
         networkError(
           "HANDSHAKE_TIMEOUT",
-          `${address} did not finish the handshake in ${options.handshakeTimeoutMs} ms`,
+          `${address} did not finish the handshake in ${options.handshakeTimeoutMs} ms${hint}`,
           { address },
         ),
       signal,
