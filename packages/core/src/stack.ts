@@ -78,7 +78,12 @@ export class Stack {
   readonly authenticates: boolean;
 
   constructor(parts: StackParts) {
-    const [transport, ...transforms] = parts;
+    if (!Array.isArray(parts)) {
+      throw new TypeError(
+        "a stack is a list, such as [net(), noise()], and stacks a list of those",
+      );
+    }
+    const [transport, ...transforms]: StackParts = parts;
     if (typeof transport?.dial !== "function") {
       throw new TypeError("a stack starts with a transport, such as net()");
     }

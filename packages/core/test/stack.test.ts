@@ -69,7 +69,14 @@ describe("a stack", () => {
       authenticates: true,
     });
     expect(new Stack([transport]).authenticates).toBe(false);
-    for (const parts of [[], [toy()], [transport, transport], [transport, {}], [undefined]]) {
+    for (const parts of [
+      [],
+      [toy()],
+      [transport, transport],
+      [transport, {}],
+      [undefined],
+      transport,
+    ]) {
       expect(() => new Stack(parts as unknown as StackParts)).toThrow(TypeError);
     }
   });
