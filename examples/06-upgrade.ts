@@ -26,7 +26,7 @@ async function start(...stacks: StackParts[]): Promise<Network> {
       if (message.as(Count) === next) heard.set(peer, next + 1);
       if (message.as(HowMany) !== undefined) return reply(HowMany.of(next));
       const address = message.as(NewAddress);
-      if (address !== undefined) await network.add(address, { move: true });
+      if (address?.endsWith(peer.id.text)) await network.add(address, { move: true });
     },
   });
   return network;

@@ -299,6 +299,31 @@ describe("an upgrade from shs to noise", () => {
     });
   });
 
+  it("leaves a peer where it is when the hub has no second place for it, and moves it later", async () => {
+    const { hub, oldAddress, newAddress } = await hubOf({ limits: { maxPeers: 2 } });
+    const [one, other] = [await member(BOTH), await member(BOTH)];
+    const there = await one.network.add(oldAddress);
+    await other.network.add(oldAddress);
+    await expect.poll(() => hub.network.peers.size, PATIENCE).toBe(2);
+    const error = await failureOf(one.network.add(newAddress, { move: true }));
+    expect(error).toMatchObject({ attempts: [{ address: newAddress }] });
+    expect(there.address).toBe(oldAddress);
+    expect([...one.network.wanted.keys()]).toEqual([oldAddress]);
+    expect(await there.request(Ask.of(1), Answer)).toBe(1);
+    await hub.network.delete(other.network.id);
+    await one.network.add(newAddress, { move: true });
+    expect(there.address).toBe(newAddress);
+    expect(await there.request(Ask.of(2), Answer)).toBe(2);
+    expect(one.events).toEqual(["added"]);
+    // The place of the stream that it left is free again.
+    await expect.poll(() => other.network.peers.size, PATIENCE).toBe(0);
+    const comeBack = async (): Promise<boolean> => {
+      const back = await other.network.add(newAddress).catch(() => undefined);
+      return back !== undefined;
+    };
+    await expect.poll(comeBack, PATIENCE).toBe(true);
+  });
+
   it("keeps one that cannot move until it is deleted, and can be taken back", async () => {
     const { hub, oldAddress, newAddress } = await hubOf();
     const straggler = await member(OLD);
