@@ -48,7 +48,11 @@ class Member {
   answered = 0;
 
   constructor(stacks: readonly StackParts[], options: NetworkOptions = {}) {
-    this.network = new Network({ stacks, ...options });
+    this.network = new Network({
+      stacks,
+      ...options,
+      limits: { maxInFlight: 2, ...options.limits },
+    });
     this.network.handleChannel("file", async (channel) => {
       for await (const chunk of channel) this.received.update(chunk);
       await channel.end();
@@ -59,7 +63,11 @@ class Member {
     return this.network.registerPlugin({
       newMessage: async ({ message, peer, reply }) => {
         const number = message.as(Numbered);
-        if (number !== undefined) this.heardFrom(peer).push(number);
+        if (number !== undefined) {
+          this.heardFrom(peer).push(number);
+          // Slower than they speak, so that much is under way when a peer moves.
+          return turn();
+        }
         const asked = message.as(Ask);
         if (asked !== undefined) await reply(Answer.of(asked));
         const address = message.as(NewAddress);
@@ -80,14 +88,16 @@ class Member {
   /** Speaks to every peer, asks it and waits for its answer, again and again. */
   async talk(over: AbortSignal): Promise<void> {
     const talkTo = async (peer: Peer): Promise<void> => {
-      for (let said = 0; !over.aborted; said++) {
-        await peer.send(Numbered.of(said));
-        this.said.set(peer.id.text, said + 1);
-        if (said % 8 === 0) {
+      for (let said = 0; !over.aborted; ) {
+        const burst = Array.from({ length: 100 }, () => peer.send(Numbered.of(said++)));
+        this.said.set(peer.id.text, said);
+        await Promise.all(burst);
+        // All that was said comes before the answer, so no more than a few bursts wait.
+        if (said % 500 === 0) {
           expect(await peer.request(Ask.of(said), Answer)).toBe(said);
           this.answered++;
         }
-        await new Promise((resolve) => setImmediate(resolve));
+        await turn();
       }
     };
     await Promise.all([...this.network.peers.values()].map(talkTo));
@@ -101,7 +111,7 @@ class Member {
       const bytes = pattern(20_000, block);
       sent.update(bytes);
       if (!channel.write(bytes)) await channel.drain();
-      await new Promise((resolve) => setImmediate(resolve));
+      await turn();
     }
     await channel.end();
     for await (const _ of channel) throw new Error("nothing comes back");
@@ -161,14 +171,14 @@ describe("an upgrade from shs to noise", () => {
         const allHeard = (): boolean => before.every((length, i) => heard(i) >= length + count);
         await expect.poll(allHeard, PATIENCE).toBe(true);
       };
-      await heardMore(50);
+      await heardMore(1_000);
 
       hub.network.broadcast(NewAddress.of(newAddress));
       if (when === "at once") await hub.network.unlisten(oldAddress);
       await Promise.all(clients.map(({ moved }) => moved.promise));
       await expect.poll(usesShs, PATIENCE).toBe(0);
       if (when !== "at once") await hub.network.unlisten(oldAddress);
-      await heardMore(50);
+      await heardMore(1_000);
 
       const late = await member(OLD);
       await expect(late.network.add(oldAddress)).rejects.toMatchObject({
@@ -187,7 +197,7 @@ describe("an upgrade from shs to noise", () => {
         expect(down).toEqual(down.map((_, index) => index));
         expect(client.events).toEqual(["added"]);
         expect([...client.network.wanted.keys()]).toEqual([newAddress]);
-        expect(client.answered).toBeGreaterThan(10);
+        expect(client.answered).toBeGreaterThan(2);
       }
       expect(hub.received.digest("hex")).toBe(poured);
       expect(hub.events).toEqual(Array(6).fill("added"));
@@ -347,6 +357,10 @@ describe("an upgrade from shs to noise", () => {
     expect(await back.request(Ask.of(8), Answer)).toBe(8);
   });
 });
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
 
 function onlyPeer(network: Network): Peer {
   const [peer] = network.peers.values();
