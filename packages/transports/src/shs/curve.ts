@@ -7,6 +7,7 @@
  * need not take constant time.
  */
 
+import { equal } from "@testudo/core";
 import { type KeyAgreement, provider } from "@testudo/core/crypto";
 
 const P = (1n << 255n) - 19n;
@@ -25,12 +26,22 @@ export function curveAgreement(seed: Uint8Array): KeyAgreement {
   return agreement;
 }
 
+/** The last one asked for: a dial asks when it checks its address, and again when it shakes hands. */
+let last: { readonly key: Uint8Array; readonly curveKey: Uint8Array | undefined } | undefined;
+
 /**
  * The X25519 form of an Ed25519 public key, or `undefined` when the key is not 32 bytes, not in
  * canonical form, not on the curve, or of small order (which would make every agreement predictable).
  */
 export function curvePublicKey(key: Uint8Array): Uint8Array | undefined {
   if (key.length !== 32) return undefined;
+  if (last === undefined || !equal(last.key, key)) {
+    last = { key: new Uint8Array(key), curveKey: convert(key) };
+  }
+  return last.curveKey;
+}
+
+function convert(key: Uint8Array): Uint8Array | undefined {
   const y = readNumber(key) & (SIGN_BIT - 1n);
   // y = 1 is the neutral element, which has no image.
   if (y >= P || y === 1n) return undefined;

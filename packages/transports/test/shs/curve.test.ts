@@ -43,6 +43,20 @@ describe("long-term keys in their X25519 form", () => {
     },
   );
 
+  test("are the same when asked for again, whatever was asked for between, or became of the bytes", () => {
+    const [one, other] = [1, 2].map((fill) => provider.signer(new Uint8Array(32).fill(fill)));
+    if (one === undefined || other === undefined) throw new Error("no keys");
+    const key = one.publicKey.slice();
+    const first = converted(key);
+    key.set(other.publicKey);
+    expect(converted(key)).toBe(reference(other.publicKey));
+    expect(converted(new Uint8Array(32))).toBeUndefined();
+    expect(converted(new Uint8Array(32))).toBeUndefined();
+    expect(converted(new Uint8Array(31))).toBeUndefined();
+    expect(converted(one.publicKey)).toBe(first);
+    expect(first).toBe(reference(one.publicKey));
+  });
+
   test("the public half of a converted secret is the converted public key", () => {
     fc.assert(
       fc.property(bytes32, (seed) => {
