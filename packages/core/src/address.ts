@@ -62,9 +62,7 @@ export function shownRoute(route: Route): string {
   const shown = transforms.map(({ name, args }) =>
     args[0] === undefined ? name : `${name}:${args[0]}`,
   );
-  // A password in a URL is refused where it is read, and said in no refusal.
-  const place = (transport?.text ?? "").replace(/(?<=\/\/)[^/]*@/, "…@");
-  return [place, ...shown].join("~");
+  return [withoutPassword(transport?.text ?? ""), ...shown].join("~");
 }
 
 /** The same for a whole address; text that is none is not shown at all. */
@@ -136,9 +134,26 @@ function escapeArgument(text: string): string {
   return text.replace(/[!:;~]/g, "!$&");
 }
 
+/** What `shownRoute` shows, of a text that cannot be read. */
+function veiled(text: string): string {
+  const section = (part: string, index: number): string => {
+    if (index === 0) return withoutPassword(part);
+    const [name = "", first, ...more] = split(part, ":");
+    return more.length === 0 ? part : `${name}:${first}:…`;
+  };
+  return split(text, ";")
+    .map((route) => split(route, "~").map(section).join("~"))
+    .join(";");
+}
+
+/** A password in a URL is refused where it is read, and said in no refusal. */
+function withoutPassword(text: string): string {
+  return text.replace(/(?<=\/\/)[^/]*@/, "…@");
+}
+
 function malformed(whole: string, why: string): Error {
   // An address may come from a stranger, and the message may go to a terminal.
-  const address = whole.replace(CONTROL, "?");
+  const address = veiled(whole.replace(CONTROL, "?"));
   const shown = address === "" ? "the empty address" : `address ${address}`;
   return networkError("ADDRESS_MALFORMED", `${shown} cannot be read: ${why}`, { address });
 }
