@@ -21,7 +21,7 @@ import type { SessionSecrets } from "./handshake.ts";
 import { BoxKey, secretBox, TAG_BYTES } from "./secretbox.ts";
 
 /** Plaintext per frame we send. We open up to 65,535, which is what the length field can say. */
-export const BOX_BYTES = 4_096;
+const BOX_BYTES = 4_096;
 const HEADER_PLAIN_BYTES = 2 + TAG_BYTES;
 const HEADER_BYTES = TAG_BYTES + HEADER_PLAIN_BYTES;
 /** A header and a body. */
