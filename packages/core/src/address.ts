@@ -31,8 +31,11 @@ export interface Address {
   readonly text: string;
 }
 
-/** Longest address taken, in characters: room for 16 long alternatives. */
+/** Longest address taken, in characters: room for 32 long alternatives. */
 export const MAX_ADDRESS_LENGTH = 8_192;
+
+/** Most alternatives taken: whoever dials a stranger's address tries each, so it must not be a list of targets. */
+export const MAX_ROUTES = 32;
 
 const NAME = /^[a-z][a-z0-9-]+$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
@@ -47,6 +50,8 @@ export function parseAddress(text: string): Address {
   if (text.search(CONTROL) >= 0) throw malformed(text, "control characters are not allowed");
   // Blank alternatives are what lists that were glued together leave behind.
   const parts = split(text, ";").filter((part) => part !== "");
+  if (parts.length > MAX_ROUTES)
+    throw malformed(text, `it has more than ${MAX_ROUTES} alternatives`);
   if (parts.length === 0) throw malformed(text, "it names no way to a node");
   const routes = parts.map((part) => parseRoute(part, text));
   return Object.freeze({ routes: Object.freeze(routes), text: formatAddress(routes) });

@@ -83,6 +83,12 @@ describe("parseAddress", () => {
     expect(Object.isFrozen(section("net", "a").args)).toBe(true);
   });
 
+  it("takes 32 alternatives and no more, blank ones not counted", () => {
+    const many = (count: number): string => Array.from({ length: count }, () => "net:a;").join(";");
+    expect(parseAddress(many(32)).routes).toHaveLength(32);
+    expect(() => parseAddress(many(33))).toThrow(/more than 32 alternatives/);
+  });
+
   it("skips blank alternatives, and formats without them", () => {
     for (const text of [";net:a;;ws:b;", "net:a;ws:b", "net:a;;;;ws:b"]) {
       const address = parseAddress(text);
