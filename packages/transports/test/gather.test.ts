@@ -3,8 +3,8 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { Gather } from "../src/gather.ts";
 
-test("gathers what is cut anywhere, and copies nothing that is not cut", () => {
-  fc.assert(
+test("gathers what is cut anywhere, and copies nothing that is not cut", async () => {
+  await fc.assert(
     fc.property(
       fc.array(fc.uint8Array({ minLength: 1, maxLength: 20 }), { minLength: 1 }),
       (cuts) => {
