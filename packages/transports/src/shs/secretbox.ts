@@ -109,6 +109,8 @@ export function wasmSecretBox(): SecretBox {
     module.authenticate(BOX_AT, at, Math.ceil(length / BLOCK_BYTES), rest > 0 ? 1 : 0);
     return memory.subarray(TAG_AT, TAG_AT + TAG_BYTES);
   };
+  /** The subkey, the tag's key and the tag: all that lies before the box. */
+  const wipe = (): void => void memory.fill(0, 0, at);
   return {
     plain: memory.subarray(at, at + MAX_SECRET_BYTES),
     seal(key, sealed, tag) {
@@ -116,17 +118,21 @@ export function wasmSecretBox(): SecretBox {
       begin(key, Math.ceil((LEAD_BYTES + length) / GROUP_BYTES));
       tag.set(authenticate(length));
       sealed.set(memory.subarray(at, at + length));
+      wipe();
     },
     open(key, sealed, tag, plain) {
       const { length } = sealed;
       // The first group alone, for the key of the tag; then, once that is right, all of it.
       begin(key, 1);
       memory.set(sealed, at);
-      if (!equal(authenticate(length), tag)) return false;
-      begin(key, Math.ceil((LEAD_BYTES + length) / GROUP_BYTES));
-      plain.set(memory.subarray(at, at + length));
-      memory.fill(0, at, at + length);
-      return true;
+      const whole = equal(authenticate(length), tag);
+      if (whole) {
+        begin(key, Math.ceil((LEAD_BYTES + length) / GROUP_BYTES));
+        plain.set(memory.subarray(at, at + length));
+        memory.fill(0, at, at + length);
+      }
+      wipe();
+      return whole;
     },
   };
 }

@@ -3,7 +3,7 @@ import { toHex } from "@testudo/core";
 import { provider } from "@testudo/core/crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { curveAgreement, curvePublicKey } from "../../src/shs/curve.ts";
+import { curveAgreement, curvePublicKey, verifiedCurveKey } from "../../src/shs/curve.ts";
 import { hex, vectors } from "./vectors.ts";
 
 const bytes32 = fc.uint8Array({ minLength: 32, maxLength: 32 });
@@ -112,5 +112,18 @@ describe("long-term keys in their X25519 form", () => {
     const shifted = new Uint8Array(40);
     shifted.set(key, 3);
     expect(converted(shifted.subarray(3, 35))).toBe(converted(key));
+  });
+
+  test("a key that is known to be on the curve is converted the same, and still not of small order", () => {
+    fc.assert(
+      fc.property(bytes32, (seed) => {
+        const key = provider.signer(seed).publicKey;
+        expect(verifiedCurveKey(key)).toEqual(curvePublicKey(key));
+      }),
+      { numRuns: 50 },
+    );
+    for (const point of ED25519_TORSION_SUBGROUP) {
+      expect(verifiedCurveKey(hex(point))).toBeUndefined();
+    }
   });
 });
