@@ -28,8 +28,8 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { KINDS, RESETS } from "../packages/core/src/channel-frame.ts";
 import { encodeGoodbye } from "../packages/core/src/goodbye.ts";
 import { STANDING } from "../packages/core/src/pairing.ts";
-import { kcp } from "../packages/transports/src/kcp/index.ts";
-import { kcpgo } from "../packages/transports/src/kcpgo/index.ts";
+import { kcp } from "@testudo/transports/kcp";
+import { kcpgo } from "@testudo/transports/kcpgo";
 import { Page, pages, ROOT } from "./support/markdown.ts";
 import { run } from "./support/run.ts";
 

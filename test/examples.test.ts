@@ -25,6 +25,12 @@ const PRINTED: Readonly<Record<string, readonly string[]>> = {
     "the old peer reads: one node, two stacks",
   ],
   "05-write-a-plugin.ts": ["bob reads: tea at four", "alice reads: I shall come"],
+  "06-upgrade.ts": [
+    "they came by net~shs and net~noise",
+    "now all speak net~noise",
+    "who dials the old way now: DIAL_REFUSED",
+    "numbers lost on the way: 0",
+  ],
 };
 
 describe("examples", () => {

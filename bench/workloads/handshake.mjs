@@ -40,7 +40,13 @@ export const targets = [
 ];
 
 /** @param {import("../lib/types.mjs").WorkloadContext} context */
-export async function dial({ adapter, quick, environment, remote }) {
+export const dial = (context) => measure(context, async () => {});
+
+/**
+ * @param {import("../lib/types.mjs").WorkloadContext} context
+ * @param {(link: any) => Promise<void>} use  What else a connection has to do before it counts.
+ */
+export async function measure({ adapter, quick, environment, remote }, use) {
   const [address] = await remote.call("start", {});
   const shared = adapter.linksPerDialer === undefined && adapter.dialsPerDialer === undefined;
   const perLane = adapter.linksPerDialer === undefined ? 1 : TURNS;
@@ -65,7 +71,7 @@ export async function dial({ adapter, quick, environment, remote }) {
     const cpuBefore = cpuUs();
     const start = nowUs();
     const until = start + durationMs * 1e3;
-    await Promise.all(using.map((dialers) => lane(dialers, address, until, latencies)));
+    await Promise.all(using.map((dialers) => lane(dialers, address, { until, use, latencies })));
     const elapsed = nowUs() - start;
     const { cpuUs: listenerCpu } = await remote.call("connections", latencies.length);
     return {
@@ -99,19 +105,19 @@ export async function dial({ adapter, quick, environment, remote }) {
 /**
  * @param {import("../lib/types.mjs").Dialer[]} dialers
  * @param {unknown} address
- * @param {number} untilUs
- * @param {number[]} latencies
+ * @param {{ until: number, use: (link: any) => Promise<void>, latencies: number[] }} options
  */
-async function lane(dialers, address, untilUs, latencies) {
+async function lane(dialers, address, { until, use, latencies }) {
   /** Closings under way, oldest first. @type {Promise<void>[]} */
   const closing = [];
   /** @type {import("../lib/types.mjs").Link | undefined} */
   let previous;
-  for (let turn = 0; nowUs() < untilUs; turn++) {
+  for (let turn = 0; nowUs() < until; turn++) {
     if (closing.length >= (dialers.length > 1 ? TURNS - 1 : CLOSINGS)) await closing.shift();
     const dialer = dialers[turn % dialers.length];
     const start = nowUs();
     const link = await dialer?.connect(address);
+    await use(link);
     latencies.push(nowUs() - start);
     if (previous !== undefined) closing.push(previous.close());
     previous = link;

@@ -5,7 +5,7 @@
 
 import { networkInterfaces } from "node:os";
 import { type Section, section } from "@testudo/core";
-import { type KcpgoOptions, kcpgo } from "../../packages/transports/src/kcpgo/index.ts";
+import { type KcpgoOptions, kcpgo } from "@testudo/transports/kcpgo";
 import { type TransportFixture, transportConformance } from "./transport.ts";
 
 const hasIpv6 = Object.values(networkInterfaces()).some((infos) =>

@@ -9,7 +9,7 @@ import { net } from "@testudo/transports/net";
 import { unix } from "@testudo/transports/unix";
 import { ws } from "@testudo/transports/ws";
 import { afterAll, beforeAll, describe, vi } from "vitest";
-import { type KcpTransportOptions, kcp } from "../../packages/transports/src/kcp/index.ts";
+import { type KcpTransportOptions, kcp } from "@testudo/transports/kcp";
 import { platform } from "../../packages/transports/src/ws/socket-browser.ts";
 import { WebSocket } from "../../packages/transports/test/ws/support.ts";
 import { LOCALHOST } from "../support/tls.ts";

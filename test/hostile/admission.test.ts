@@ -153,8 +153,8 @@ describe("a dialer that says", () => {
   }
 });
 
-/** A confirm of either kind. */
-const confirms = [CONFIRM, frame(OPCODES.confirm, Uint8Array.of(0))];
+/** A confirm of any kind. */
+const confirms = [0, 1, 2].map((flag) => frame(OPCODES.confirm, Uint8Array.of(flag)));
 const welcomes = [0, 1, 2, 3].map((standing) => frame(OPCODES.welcome, Uint8Array.of(standing)));
 
 function starts(

@@ -59,7 +59,7 @@ class Talker {
         return undefined;
       },
       nodeAdded: () => void this.events.push("added"),
-      nodeDeleted: ({ reason }) => void this.events.push(`deleted ${reason.message}`),
+      nodeDeleted: ({ reason }) => void this.events.push(`deleted ${reason?.message}`),
     });
   }
 

@@ -31,8 +31,11 @@ export interface Address {
   readonly text: string;
 }
 
-/** Longest address taken, in characters: room for 16 long alternatives. */
+/** Longest address taken, in characters: room for 32 long alternatives. */
 export const MAX_ADDRESS_LENGTH = 8_192;
+
+/** Most alternatives taken: whoever dials a stranger's address tries each, so it must not be a list of targets. */
+export const MAX_ROUTES = 32;
 
 const NAME = /^[a-z][a-z0-9-]+$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
@@ -47,6 +50,8 @@ export function parseAddress(text: string): Address {
   if (text.search(CONTROL) >= 0) throw malformed(text, "control characters are not allowed");
   // Blank alternatives are what lists that were glued together leave behind.
   const parts = split(text, ";").filter((part) => part !== "");
+  if (parts.length > MAX_ROUTES)
+    throw malformed(text, `it has more than ${MAX_ROUTES} alternatives`);
   if (parts.length === 0) throw malformed(text, "it names no way to a node");
   const routes = parts.map((part) => parseRoute(part, text));
   return Object.freeze({ routes: Object.freeze(routes), text: formatAddress(routes) });
@@ -62,7 +67,7 @@ export function shownRoute(route: Route): string {
   const shown = transforms.map(({ name, args }) =>
     args[0] === undefined ? name : `${name}:${args[0]}`,
   );
-  return [transport?.text ?? "", ...shown].join("~");
+  return [withoutPassword(transport?.text ?? ""), ...shown].join("~");
 }
 
 /** The same for a whole address; text that is none is not shown at all. */
@@ -134,9 +139,26 @@ function escapeArgument(text: string): string {
   return text.replace(/[!:;~]/g, "!$&");
 }
 
+/** What `shownRoute` shows, of a text that cannot be read. */
+function veiled(text: string): string {
+  const section = (part: string, index: number): string => {
+    if (index === 0) return withoutPassword(part);
+    const [name = "", first, ...more] = split(part, ":");
+    return more.length === 0 ? part : `${name}:${first}:…`;
+  };
+  return split(text, ";")
+    .map((route) => split(route, "~").map(section).join("~"))
+    .join(";");
+}
+
+/** A password in a URL is refused where it is read, and said in no refusal. */
+function withoutPassword(text: string): string {
+  return text.replace(/(?<=\/\/)[^/]*@/, "…@");
+}
+
 function malformed(whole: string, why: string): Error {
   // An address may come from a stranger, and the message may go to a terminal.
-  const address = whole.replace(CONTROL, "?");
+  const address = veiled(whole.replace(CONTROL, "?"));
   const shown = address === "" ? "the empty address" : `address ${address}`;
   return networkError("ADDRESS_MALFORMED", `${shown} cannot be read: ${why}`, { address });
 }

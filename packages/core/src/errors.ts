@@ -13,7 +13,7 @@ export class NetworkError extends Error {
   readonly address?: string;
   /** The text form of the peer id the error is about. */
   readonly peer?: string;
-  /** What was tried, in order of beginning, when the work was to reach one of several addresses. */
+  /** What was tried, in order of preference, when the work was to reach one of several addresses; or to listen on all, in the order asked for. */
   readonly attempts?: readonly Attempt[];
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {

@@ -1,9 +1,20 @@
 /**
  * MultiServer: several stacks behind one address, over bytes and without a `Network`.
  *
- *     const node = new MultiServer([[net({ port: 3333 }), shs({ keys })], [ws({ port: 4444 }), noise()]]);
- *     const serving = await node.server((stream) => void stream.end());
- *     const stream = await node.client("net:example.org:3333~shs:KEY");
+ *     const server = new MultiServer([[net({ port: 3333 }), shs({ keys })], [ws({ port: 4444 }), noise()]]);
+ *     const serving = await server.server(async (stream) => {
+ *       for await (const chunk of stream) if (!stream.write(chunk)) await stream.drain();
+ *       await stream.end();
+ *     });
+ *     const address = server.stringify(); // net:localhost:3333~shs:KEY;ws://localhost:4444~noise:KEY
+ *
+ *     const client = new MultiServer([[net(), shs()], [ws(), noise()]]);
+ *     const stream = await client.client(address); // by the alternative that shakes hands first
+ *     console.log(stream.stack, stream.remote?.text);
+ *     await serving.close();
+ *
+ * Whom a listener serves is its transport's business: with `net({ port, scope: "public" })` others than this
+ * machine reach it, and `stringify("public")` says where.
  *
  * A new protocol is served beside the old one and found by its name in the address; nothing is ever
  * negotiated, and nothing is dialled in a weaker form than it is written. `Network` dials and listens here

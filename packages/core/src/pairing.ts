@@ -151,7 +151,9 @@ export class Pairing<C> {
     pair.open.delete(candidate);
     const previous = this.#live.get(id.text)?.candidate;
     if (moves && previous !== undefined) {
-      this.#move(id.text, candidate, previous);
+      // Only a dialer that does not keep to the rules confirms a second move.
+      if (this.#moving.has(id.text)) this.#actions.decline(candidate);
+      else this.#move(id.text, candidate, previous);
       this.#sweep(pair);
       return;
     }

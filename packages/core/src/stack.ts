@@ -78,7 +78,12 @@ export class Stack {
   readonly authenticates: boolean;
 
   constructor(parts: StackParts) {
-    const [transport, ...transforms] = parts;
+    if (!Array.isArray(parts)) {
+      throw new TypeError(
+        "a stack is a list, such as [net(), noise()], and stacks a list of those",
+      );
+    }
+    const [transport, ...transforms]: StackParts = parts;
     if (typeof transport?.dial !== "function") {
       throw new TypeError("a stack starts with a transport, such as net()");
     }
@@ -144,17 +149,14 @@ export class Stack {
     this.check(route, "dialer");
     options.stage?.("connect");
     const address = shownRoute(route);
+    const dialTimeoutMs = Math.max(options.dialTimeoutMs, this.transport.dialTimeoutMs ?? 0);
     const limit = new Deadline(
       options.runtime,
-      options.dialTimeoutMs,
+      dialTimeoutMs,
       () =>
-        networkError(
-          "DIAL_TIMEOUT",
-          `no answer from ${section.text} in ${options.dialTimeoutMs} ms`,
-          {
-            address,
-          },
-        ),
+        networkError("DIAL_TIMEOUT", `no answer from ${section.text} in ${dialTimeoutMs} ms`, {
+          address,
+        }),
       options.signal,
     );
     let connection: Connection;
@@ -247,6 +249,7 @@ export class Stack {
     signal: AbortSignal | undefined,
   ): Promise<Link> {
     const address = route === undefined ? raw.remote.text : shownRoute(route);
+    const hint = side === "dialer" ? `; it may not speak ${this.chain}` : "";
     const connectedAt = options.runtime.now();
     const limit = new Deadline(
       options.runtime,
@@ -254,7 +257,7 @@ export class Stack {
       () =>
         networkError(
           "HANDSHAKE_TIMEOUT",
-          `${address} did not finish the handshake in ${options.handshakeTimeoutMs} ms`,
+          `${address} did not finish the handshake in ${options.handshakeTimeoutMs} ms${hint}`,
           { address },
         ),
       signal,

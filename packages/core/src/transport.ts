@@ -28,6 +28,8 @@ export interface Transport {
   readonly names?: readonly string[];
   /** Whether `end()` leaves the other direction open. */
   readonly halfClose: boolean;
+  /** A dial gets at least this long, where `limits.dialTimeoutMs` is known to be too short for it. */
+  readonly dialTimeoutMs?: number;
   /** Throws `AddressError` for a section that can never be used by that side. Does no work and opens nothing. */
   check?(section: Section, side: Side): void;
   /**

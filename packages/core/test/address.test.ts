@@ -11,6 +11,7 @@ import {
   type Section,
   section,
   sectionKey,
+  shownAddress,
 } from "../src/address.ts";
 import { concat, toBase64 } from "../src/bytes.ts";
 import { AddressError } from "../src/errors.ts";
@@ -80,6 +81,12 @@ describe("parseAddress", () => {
       expect(Object.isFrozen(value)).toBe(true);
     }
     expect(Object.isFrozen(section("net", "a").args)).toBe(true);
+  });
+
+  it("takes 32 alternatives and no more, blank ones not counted", () => {
+    const many = (count: number): string => Array.from({ length: count }, () => "net:a;").join(";");
+    expect(parseAddress(many(32)).routes).toHaveLength(32);
+    expect(() => parseAddress(many(33))).toThrow(/more than 32 alternatives/);
   });
 
   it("skips blank alternatives, and formats without them", () => {
@@ -393,5 +400,19 @@ describe("sectionKey", () => {
     const secret = toBase64(key.subarray(1));
     const error = thrownBy(() => sectionKey(section("shs", secret, secret)));
     expect(JSON.stringify(error) + String(error)).not.toContain(secret);
+  });
+});
+
+describe("shownAddress", () => {
+  it("keeps what is needed to know the way, and nothing that may be secret", () => {
+    for (const [given, shown] of [
+      ["net:h:1~shs:KEY:SEED;net:h:2~noauth", "net:h:1~shs:KEY;net:h:2~noauth"],
+      ["ws://user:pass@h:80/a@b~noise", "ws://…@h:80/a@b~noise"],
+      ["wss://token@h~noise", "wss://…@h~noise"],
+      ["unix:/tmp/a@b~noise", "unix:/tmp/a@b~noise"],
+      ["not an address", "(not an address)"],
+    ] as const) {
+      expect(shownAddress(given)).toBe(shown);
+    }
   });
 });

@@ -143,6 +143,23 @@ describe("listening", () => {
 });
 
 describe("closing", () => {
+  it("stops listening at once, and not when its last peer has gone", async () => {
+    const nodes = new Nodes({ limits: { closeTimeoutMs: 500 } });
+    const [hub, gone, late] = [
+      await nodes.start("hub"),
+      await nodes.start("gone"),
+      await nodes.start("late"),
+    ];
+    await nodes.connect(hub, gone);
+    gone.line.loseAll();
+    const closing = hub.network.close();
+    await nodes.runtime.advance(100);
+    await expect(late.network.add(hub.address)).rejects.toMatchObject({ code: "DIAL_REFUSED" });
+    expect(nodes.runtime.now()).toBe(100);
+    await nodes.runtime.during(closing);
+    await nodes.close();
+  });
+
   it("waits for nobody who comes while it closes", async () => {
     const nodes = new Nodes({ limits: { closeTimeoutMs: 500 } });
     const [hub, gone, late] = [

@@ -225,12 +225,17 @@ describe("an end", () => {
   });
 
   it("of both sides is the end, however long the other one lingers, whatever it says then", async () => {
-    for (const reads of [true, false]) {
+    for (const reads of ["before", "meanwhile", "never"]) {
       connection = new ManualConnection();
       const made = stream();
-      if (reads) void readAll(made);
+      if (reads === "before") {
+        connection.receive(GOODBYE);
+        await readAll(made);
+      } else if (reads === "meanwhile") {
+        void readAll(made);
+      }
       await made.end();
-      connection.receive(GOODBYE);
+      if (reads !== "before") connection.receive(GOODBYE);
       await runtime.advance(CLOSE_MS - 1);
       connection.receive(BOX, new Uint8Array(100_000));
       expect(connection.aborted).toBeUndefined();
@@ -239,6 +244,43 @@ describe("an end", () => {
       expect(await made.closed).toMatchObject({ address: "manual:far:1~toy" });
       expect(runtime.pending).toBe(0);
     }
+  });
+
+  it("of both sides is put off until all is handed over", async () => {
+    let flush = (): void => {};
+    const flushed = new Promise<void>((resolve) => {
+      flush = resolve;
+    });
+    const slow = Object.assign(connection, { end: () => flushed });
+    const made = stream({ over: slow });
+    connection.receive(GOODBYE);
+    await readAll(made);
+    made.write(TEXT);
+    const ending = made.end();
+    await runtime.advance(100 * CLOSE_MS);
+    expect([await isDone(ending), connection.aborted]).toEqual([false, undefined]);
+    flush();
+    await ending;
+    await runtime.advance(CLOSE_MS);
+    expect(connection.aborted).toMatchObject({ code: "STREAM_CLOSED" });
+  });
+
+  it("that the other side answers late is flushed, too, before its time begins", async () => {
+    let flush = (): void => {};
+    const flushed = new Promise<void>((resolve) => {
+      flush = resolve;
+    });
+    const slow = Object.assign(connection, { end: () => flushed });
+    const made = stream({ over: slow });
+    const reading = readAll(made);
+    await made.end();
+    connection.receive(GOODBYE);
+    await reading;
+    await runtime.advance(100 * CLOSE_MS);
+    expect(connection.aborted).toBeUndefined();
+    flush();
+    await runtime.advance(CLOSE_MS);
+    expect(connection.aborted).toMatchObject({ code: "STREAM_CLOSED" });
   });
 
   it("tells the reader of a cut, not the process", async () => {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { settled } from "../../../test/support/virtual-runtime.ts";
 import { vouch } from "../../../test/support/vouch.ts";
-import type { NetworkError } from "../src/errors.ts";
+import { type NetworkError, networkError } from "../src/errors.ts";
 import type { MultiStream } from "../src/multi-stream.ts";
 import type { MultiServer, Serving } from "../src/multiserver.ts";
 import type { Transport } from "../src/transport.ts";
@@ -104,6 +104,21 @@ describe("server", () => {
     lucky.write(TEXT);
     await lucky.end();
     expect(await readAll(lucky)).toEqual(TEXT);
+  });
+
+  it("says of an error that knows no address where its stream came from", async () => {
+    const thrown = [
+      networkError("PEER_REFUSED", "not you"),
+      networkError("PEER_REFUSED", "nor you", { address: "x" }),
+    ];
+    await world.serve(world.node([[world.line("a"), vouch()]]), () => {
+      throw thrown.shift();
+    });
+    for (let i = 0; i < 2; i++) await world.dial("memory:a~vouch");
+    expect(world.errors).toMatchObject([
+      { code: "PEER_REFUSED", message: "not you", address: world.streams[0]?.address },
+      { code: "PEER_REFUSED", address: "x" },
+    ]);
   });
 
   it.each([

@@ -7,8 +7,9 @@ import type { Connection, Side } from "../src/connection.ts";
 import { Identity } from "../src/identity.ts";
 import type { MultiStream } from "../src/multi-stream.ts";
 import type { Transform } from "../src/transform.ts";
+import { ManualTransport, placed } from "./support/manual-transport.ts";
 import { echo, KEY, MultiWorld, readAll, TEXT } from "./support/multi-world.ts";
-import { toy } from "./support/toy-transform.ts";
+import { toy, toySession } from "./support/toy-transform.ts";
 
 let world: MultiWorld;
 
@@ -130,14 +131,20 @@ describe("a stream", () => {
   });
 
   it("of a session that breaks its contract is not left open", async () => {
-    const liar: Transform = toy({ name: "vouch", key: new Uint8Array(3) });
-    const server = world.node([[world.line("a"), liar]]);
-    await world.serve(server);
-    const client = world.node([[world.line(), liar]]);
-    await expect(world.runtime.during(client.client("memory:a~vouch"))).rejects.toThrow(/key|32/);
+    const liar: Transform = {
+      ...toy(),
+      handshake: async () => toySession({ key: new Uint8Array(3) }),
+    };
+    const transport = placed(new ManualTransport(), "a");
+    const node = world.node([[transport, liar]]);
+    await world.serve(node);
+    const arrival = transport.listeners[0]?.arrival();
+    const dialling = node.client("manual:a~toy");
     await settled();
-    expect([world.streams, world.errors.length]).toEqual([[], 1]);
-    expect([client.admission.places, server.admission.places]).toEqual([0, 0]);
+    const connection = transport.dialTo("a").connect();
+    await expect(dialling).rejects.toThrow(/key|32/);
+    expect([arrival?.aborted, connection.aborted]).toEqual([expect.any(Error), expect.any(Error)]);
+    expect([world.streams, world.errors.length, node.admission.places]).toEqual([[], 1, 0]);
   });
 });
 

@@ -1,7 +1,7 @@
-import { memory } from "@testudo/transports/memory";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { VirtualRuntime } from "../../../test/support/virtual-runtime.ts";
 import { vouch } from "../../../test/support/vouch.ts";
+import { memory } from "../../transports/src/memory/index.ts";
 import { section } from "../src/address.ts";
 import { networkError } from "../src/errors.ts";
 import { Identity } from "../src/identity.ts";

@@ -276,6 +276,16 @@ describe("the machine by itself", () => {
     }
   });
 
+  it("declines a second mover that was welcomed before the first one moved", () => {
+    const { log, pairing } = withLive(SMALL, LARGE);
+    pairing.arrived(LARGE, "one");
+    pairing.arrived(LARGE, "two");
+    pairing.confirmed(LARGE, "one", true);
+    pairing.confirmed(LARGE, "two", true);
+    expect(log.slice(2)).toEqual(["move first to one", "decline two"]);
+    expect(pairing.underWay).toBe(0);
+  });
+
   it("as a listener moves what it has, and admits a mover when it has nothing", () => {
     const { log, pairing } = withLive(SMALL, LARGE);
     pairing.arrived(LARGE, "arrival");

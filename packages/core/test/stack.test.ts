@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { VirtualRuntime } from "../../../test/support/virtual-runtime.ts";
+import { settled, VirtualRuntime } from "../../../test/support/virtual-runtime.ts";
 import { parseAddress, type Route, section } from "../src/address.ts";
 import { concat, toBase64 } from "../src/bytes.ts";
 import type { Connection, Datagrams, Listener } from "../src/connection.ts";
 import { networkError } from "../src/errors.ts";
 import { Identity } from "../src/identity.ts";
+import { deferred } from "../src/queue.ts";
 import { SealedConnection } from "../src/session.ts";
 import { Stack, type StackOptions, type StackParts } from "../src/stack.ts";
 import type { Session, Transform } from "../src/transform.ts";
@@ -70,7 +71,14 @@ describe("a stack", () => {
       authenticates: true,
     });
     expect(new Stack([transport]).authenticates).toBe(false);
-    for (const parts of [[], [toy()], [transport, transport], [transport, {}], [undefined]]) {
+    for (const parts of [
+      [],
+      [toy()],
+      [transport, transport],
+      [transport, {}],
+      [undefined],
+      transport,
+    ]) {
       expect(() => new Stack(parts as unknown as StackParts)).toThrow(TypeError);
     }
   });
@@ -95,6 +103,23 @@ describe("a stack", () => {
     expect(() => stack.expectedKey(route("manual:a~proving:short~toy"))).toThrow(
       expect.objectContaining({ code: "ADDRESS_MALFORMED" }),
     );
+  });
+
+  it("proves the key of its outermost transform that proves any", () => {
+    const own = Identity.fromSecret(new Uint8Array(32).fill(2));
+    const proving = toy({ name: "proving", key: KEY });
+    const chains: [Transform[], Identity][] = [
+      [[toy()], identity],
+      [[proving], identity],
+      [[{ ...proving, identity: own }], own],
+      [[{ ...proving, identity: own }, toy()], own],
+      [[{ ...proving, identity: own }, toy({ name: "outer", key: KEY })], identity],
+      [[proving, { ...toy(), identity: own }], identity],
+    ];
+    for (const [transforms, expected] of chains) {
+      const stack = new Stack([giving(new ManualConnection()), ...transforms]);
+      expect(stack.identity(identity)).toBe(expected);
+    }
   });
 
   it("tells others what to dial", () => {
@@ -146,6 +171,31 @@ describe("a stack", () => {
 });
 
 describe("dialling", () => {
+  it("gives a transport the time it asks for, if that is more than the limit", async () => {
+    for (const [asked, expected] of [
+      [undefined, 100],
+      [50, 100],
+      [700, 700],
+    ] as const) {
+      const runtime = new VirtualRuntime();
+      const slow: Transport = {
+        ...manual(
+          (_section, { signal }) =>
+            new Promise((_resolve, reject) => {
+              signal.addEventListener("abort", () => reject(signal.reason));
+            }),
+        ),
+        ...(asked === undefined ? {} : { dialTimeoutMs: asked }),
+      };
+      const dialling = new Stack([slow]).dial(route("manual:a"), options(runtime));
+      const failure = dialling.catch((error: unknown) => error);
+      await runtime.advance(expected - 1);
+      expect(runtime.pending).toBe(1);
+      await runtime.advance(1);
+      expect(await failure).toMatchObject({ code: "DIAL_TIMEOUT" });
+    }
+  });
+
   it("gives a link whose handshakes are done, with what came behind them", async () => {
     const connection = new ManualConnection();
     const runtime = new VirtualRuntime();
@@ -202,6 +252,18 @@ describe("dialling", () => {
     const error = await rejection(runtime, stack.dial(route("manual:a~toy"), options(runtime)));
     expect(error).toMatchObject({ code: "DIAL_TIMEOUT", address: "manual:a~toy" });
     expect([runtime.now(), runtime.pending]).toEqual([100, 0]);
+  });
+
+  it("waits no longer for a transport that heeds no signal, and cuts what that still brings", async () => {
+    const runtime = new VirtualRuntime();
+    const late = deferred<Connection>();
+    const stack = new Stack([manual(() => late.promise), toy()]);
+    const error = await rejection(runtime, stack.dial(route("manual:a~toy"), options(runtime)));
+    expect(error).toMatchObject({ code: "DIAL_TIMEOUT" });
+    const connection = new ManualConnection();
+    late.resolve(connection);
+    await settled();
+    expect([connection.aborted, connection.writes]).toEqual([error, []]);
   });
 
   it("ends with the signal's own reason, before and while it connects and shakes hands", async () => {
@@ -273,6 +335,42 @@ describe("a handshake", () => {
     expect(error).toMatchObject({ code: "HANDSHAKE_TIMEOUT", address: "manual:far:1" });
     expect(connection.aborted).toBe(error);
     expect([runtime.now(), runtime.pending]).toEqual([200, 0]);
+  });
+
+  it("is not waited for when its transform heeds no signal, on either side", async () => {
+    const endless: Transform = { ...toy(), handshake: () => new Promise(() => {}) };
+    for (const side of ["dialer", "listener"] as const) {
+      const runtime = new VirtualRuntime();
+      const connection = new ManualConnection();
+      const stack = new Stack([giving(connection), endless]);
+      const error = await rejection(
+        runtime,
+        side === "dialer"
+          ? stack.dial(route("manual:a~toy"), options(runtime))
+          : stack.accept(connection, options(runtime)),
+      );
+      expect(error).toMatchObject({ code: "HANDSHAKE_TIMEOUT" });
+      expect([connection.aborted, runtime.pending]).toEqual([error, 0]);
+      expect(String(error).includes("it may not speak toy")).toBe(side === "dialer");
+    }
+  });
+
+  it("on a listener ends with its owner's signal, whatever the transform waits for", async () => {
+    const reason = new Error("hung up");
+    const endless: Transform = { ...toy(), handshake: () => new Promise(() => {}) };
+    for (const transform of [toy(), endless]) {
+      const runtime = new VirtualRuntime();
+      const connection = new ManualConnection();
+      const controller = new AbortController();
+      const stack = new Stack([giving(connection), transform]);
+      const outcome = rejection(
+        runtime,
+        stack.accept(connection, options(runtime), controller.signal),
+      );
+      controller.abort(reason);
+      expect(await outcome).toBe(reason);
+      expect([connection.aborted, runtime.pending]).toEqual([reason, 0]);
+    }
   });
 
   it("that ends too early is a truncation", async () => {

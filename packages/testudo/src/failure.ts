@@ -48,7 +48,7 @@ export interface Failure {
 }
 
 /** One way that was tried: how far it got, when it began, how long it took, and why it failed. */
-export interface FailedAttempt {
+interface FailedAttempt {
   readonly address: string;
   readonly stage: string;
   readonly afterMs: number;

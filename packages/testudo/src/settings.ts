@@ -6,6 +6,7 @@
 
 import { isIP } from "node:net";
 import {
+  asError,
   type Choice,
   fromBase64,
   hostAndPort,
@@ -147,10 +148,31 @@ async function readTls(args: Arguments): Promise<ProtocolOptions> {
   if ((cert === undefined) !== (key === undefined)) {
     throw new UsageError("--tls-cert and --tls-key belong together");
   }
+  await checkTls("--tls-cert and --tls-key", { cert, key });
+  await checkTls("--tls-ca", { ca });
   return {
     ...(cert === undefined || key === undefined ? {} : { certificate: { cert, key } }),
     ...(ca === undefined ? {} : { ca }),
   };
+}
+
+/** Throws `UsageError` for what is no PEM, and for a key of another certificate. */
+async function checkTls(
+  options: string,
+  given: { readonly [name in "cert" | "key" | "ca"]?: string | undefined },
+): Promise<void> {
+  if (Object.values(given).every((text) => text === undefined)) return;
+  const [{ X509Certificate }, { createSecureContext }] = await Promise.all([
+    import("node:crypto"),
+    import("node:tls"),
+  ]);
+  try {
+    for (const text of [given.cert, given.ca]) if (text !== undefined) new X509Certificate(text);
+    createSecureContext(given);
+  } catch (error) {
+    const why = `no certificate in PEM, or not with its key: ${asError(error).message}`;
+    throw new UsageError(`${options}: ${why}`, { cause: error });
+  }
 }
 
 /** The items of an option, each of which must be what `what` says. */

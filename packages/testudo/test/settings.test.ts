@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { run } from "./support/io.ts";
 
@@ -55,6 +57,22 @@ describe("a wrong value is a usage error that names its option", () => {
       ],
     ]);
   });
+});
+
+test("what is no certificate is refused before anything else happens", async () => {
+  const vectors = fileURLToPath(new URL("../../../test/vectors/", import.meta.url));
+  const [cert, key] = [`${vectors}localhost.cert.pem`, `${vectors}localhost.key.pem`];
+  const refused = async (...words: string[]): Promise<string> => {
+    const { code, err } = await run(["listen", "net:127.0.0.1:0~noise", ...words]);
+    expect([code, err.lines.length]).toEqual([2, 1]);
+    return err.text;
+  };
+  const both = "--tls-cert and --tls-key: no certificate in PEM";
+  expect(await refused("--tls-cert", key, "--tls-key", key)).toContain(both);
+  expect(await refused("--tls-cert", cert, "--tls-key", cert)).toContain(both);
+  expect(await refused("--tls-ca", key)).toContain("--tls-ca: no certificate in PEM");
+  const secret = readFileSync(key, "utf8").split("\n")[1] ?? "";
+  expect(await refused("--tls-cert", key, "--tls-key", key)).not.toContain(secret);
 });
 
 test.each([

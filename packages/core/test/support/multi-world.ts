@@ -2,9 +2,9 @@
  * Multi world: nodes that serve and dial streams of bytes on one line of virtual time, and what came of it.
  */
 
-import { MemoryHub, type MemoryOptions, memory } from "@testudo/transports/memory";
 import { settled, VirtualRuntime } from "../../../../test/support/virtual-runtime.ts";
 import { vouch } from "../../../../test/support/vouch.ts";
+import { MemoryHub, type MemoryOptions, memory } from "../../../transports/src/memory/index.ts";
 import { section } from "../../src/address.ts";
 import { concat } from "../../src/bytes.ts";
 import type { Connection } from "../../src/connection.ts";

@@ -49,7 +49,7 @@ async function run(context: CommandContext): Promise<undefined> {
   const usable = (address: string): Promise<Usable> =>
     settings.protocols.usable(address, { side: "listener" });
   const own = await usable(args.positionals[0] ?? "");
-  await Promise.all(args.all("stack").map(usable));
+  for (const address of args.all("stack")) await usable(address);
   const network = await createNode(settings);
   const checker = new LineChecker(now, ({ latencies, ...verdict }) => {
     void out.event("verdict", { ...verdict, latencies: latencies.toJSON() });

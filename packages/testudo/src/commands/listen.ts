@@ -18,6 +18,8 @@ import {
   type Plugin,
   type Side,
 } from "@testudo/core";
+import { keepalive } from "@testudo/plugins/keepalive";
+import { latency } from "@testudo/plugins/latency";
 import type { Command, CommandContext } from "../command.ts";
 import { failureOf } from "../failure.ts";
 import type { FirstDials } from "../first-dial.ts";
@@ -56,14 +58,13 @@ async function run(context: CommandContext): Promise<undefined> {
   const { args, out, leave } = context;
   const opcode = opcodeOf(args);
   const settings = await readSettings(context);
-  const usable = (addresses: readonly string[], side: Side): Promise<Usable[]> =>
-    Promise.all(addresses.map((address) => settings.protocols.usable(address, { side })));
-  const [listening, dialled, { keepalive }, { latency }] = await Promise.all([
-    usable(args.positionals, "listener"),
-    usable(args.all("dial"), "dialer"),
-    import("@testudo/plugins/keepalive"),
-    import("@testudo/plugins/latency"),
-  ]);
+  const usable = async (addresses: readonly string[], side: Side): Promise<Usable[]> => {
+    const all: Usable[] = [];
+    for (const address of addresses) all.push(await settings.protocols.usable(address, { side }));
+    return all;
+  };
+  const listening = await usable(args.positionals, "listener");
+  const dialled = await usable(args.all("dial"), "dialer");
   const network = await createNode(settings, LIMITS);
   const events = new Events(out);
   let dials: FirstDials | undefined;

@@ -3,6 +3,8 @@
  */
 
 import { asError, networkError } from "@testudo/core";
+import { keepalive } from "@testudo/plugins/keepalive";
+import { latency } from "@testudo/plugins/latency";
 import type { Command, CommandContext } from "../command.ts";
 import { failureOf } from "../failure.ts";
 import { createNode, reach } from "../node.ts";
@@ -28,11 +30,7 @@ async function run(context: CommandContext): Promise<undefined> {
   const intervalMs = args.whole("interval", { least: 0, most: 3_600_000, fallback: 200 });
   const timeoutMs = args.whole("timeout", { least: 1, most: 3_600_000, fallback: 5_000 });
   const settings = await readSettings(context);
-  const [there, { keepalive }, { latency }] = await Promise.all([
-    settings.protocols.usable(args.positionals[0] ?? "", { side: "dialer" }),
-    import("@testudo/plugins/keepalive"),
-    import("@testudo/plugins/latency"),
-  ]);
+  const there = await settings.protocols.usable(args.positionals[0] ?? "", { side: "dialer" });
   const network = await createNode(settings);
   try {
     // A long interval would look like death to the other side.

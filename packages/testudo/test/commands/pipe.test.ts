@@ -39,14 +39,8 @@ const vector = (file: string): string =>
 const CERTIFICATE = vector("localhost.cert.pem");
 const TLS = ["--tls-cert", CERTIFICATE, "--tls-key", vector("localhost.key.pem")];
 
-/** Somewhere nobody listens. */
-async function deadPort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
+/** A port where nobody listens. */
+const DEAD = 1;
 
 describe("pipe", () => {
   test.each([...STACKS, `${WS}~noauth`])("carries bytes both ways over %s", async (stack) => {
@@ -98,6 +92,20 @@ describe("pipe", () => {
     ]);
     expect(server.io.out.text).toBe("");
     expect(server.io.stdin.readableFlowing).toBeNull();
+  });
+
+  test("--echo tells why a connection was cut, and goes on", async () => {
+    const server = listen("net:127.0.0.1:0~noise", "--echo");
+    const [address = ""] = await server.listening();
+    const client = new Running(["pipe", address]);
+    client.io.stdin.write("hello");
+    await client.io.out.until(() => client.io.out.text === "hello");
+    expect(await client.stop()).toBe(1);
+    expect(await server.io.err.event("disconnected")).toMatchObject({
+      authenticated: true,
+      reason: { code: "TRUNCATED", message: expect.any(String) },
+    });
+    expect((await run(["pipe", address], "again")).out.text).toBe("again");
   });
 
   test("--echo says goodbye to whoever is connected when the signal comes", async () => {
@@ -242,8 +250,7 @@ describe("pipe", () => {
   test("of several alternatives the dead ones are passed over", async () => {
     const server = listen(`${UNIX}~noise;${WS}~shs`, "--echo");
     const [address = ""] = await server.listening();
-    const dead = await deadPort();
-    const first = `quic:a:1~noise;net:127.0.0.1:${dead}~noise;ws://127.0.0.1:${dead}~noise`;
+    const first = `quic:a:1~noise;net:127.0.0.1:${DEAD}~noise;ws://127.0.0.1:${DEAD}~noise`;
     const client = await run(["pipe", `${first};${address}`, "--json"], "x");
     expect([client.code, client.out.text]).toEqual([0, "x"]);
     expect(client.err.events).toMatchObject([
@@ -252,8 +259,7 @@ describe("pipe", () => {
   });
 
   test("when none works, what became of each is told", async () => {
-    const dead = await deadPort();
-    const address = `quic:a:1~noise;net:127.0.0.1:${dead}~noise;ws://127.0.0.1:${dead}~noise`;
+    const address = `quic:a:1~noise;net:127.0.0.1:${DEAD}~noise;ws://127.0.0.1:${DEAD}~noise`;
     const plain = await run(["pipe", address]);
     expect([plain.code, plain.out.text]).toEqual([1, ""]);
     expect(plain.err.lines).toEqual([
@@ -281,11 +287,10 @@ describe("pipe", () => {
   });
 
   test("of several listeners none is open when one fails", async () => {
-    const free = await deadPort();
     const holder = createServer();
     await new Promise<void>((resolve) => holder.listen(0, "127.0.0.1", resolve));
     const { port } = holder.address() as { port: number };
-    const address = `net:127.0.0.1:${free}~noise;net:127.0.0.1:${port}~shs`;
+    const address = `net:127.0.0.1:0~noise;net:127.0.0.1:${port}~shs`;
     const { code, err } = await run(["pipe", "--listen", address]);
     expect([code, err.lines.length]).toEqual([1, 1]);
     expect(err.text).toMatch(/1 of 2 listeners failed, so none is open\. .*port is in use/);
@@ -330,7 +335,7 @@ describe("pipe", () => {
   });
 
   test("without Tor, onion says where it looked and what to do", async () => {
-    const proxy = `127.0.0.1:${await deadPort()}`;
+    const proxy = `127.0.0.1:${DEAD}`;
     const words = ["--proxy", proxy, "--proxy", `unix:${folder}/none`];
     const { code, err } = await run(["pipe", "onion:abc.onion:80~noise", ...words]);
     expect(code).toBe(1);

@@ -26,6 +26,7 @@ import {
   type Session,
   writeU32,
 } from "@testudo/core";
+import { Gather } from "../gather.ts";
 
 export const BOX_BYTES = 65_536;
 export const MAX_EXPANSION = 64;
@@ -43,10 +44,7 @@ const LEAST_CHUNK_BYTES = 64;
 /** A box of which the header is known. */
 interface Box {
   readonly kind: number;
-  readonly length: number;
-  /** Made when the payload comes in more than one chunk. */
-  buffer: Uint8Array | undefined;
-  filled: number;
+  readonly payload: Gather;
 }
 
 /** The end of what was said in one direction. Made when first needed. */
@@ -128,9 +126,9 @@ export class GzipSession implements Session {
         if (this.#headerFilled === HEADER_BYTES) this.#begin();
         continue;
       }
-      const part = chunk.subarray(at, at + box.length - box.filled);
+      const part = chunk.subarray(at, at + box.payload.missing);
       at += part.length;
-      const payload = collect(box, part);
+      const payload = box.payload.take(part);
       if (payload === undefined) continue;
       this.#box = undefined;
       const plain = box.kind === KINDS.stored ? payload : this.#inflate(payload, room);
@@ -162,7 +160,7 @@ export class GzipSession implements Session {
     } else if (kind > KINDS.deflated || length === 0 || length > BOX_BYTES) {
       throw this.#fail(malformed());
     } else {
-      this.#box = { kind, length, buffer: undefined, filled: 0 };
+      this.#box = { kind, payload: new Gather(length) };
     }
   }
 
@@ -225,15 +223,6 @@ function header(kind: number, length: number): Uint8Array {
   const bytes = new Uint8Array(HEADER_BYTES);
   writeU32(bytes, 0, ((kind << 24) | length) >>> 0);
   return bytes;
-}
-
-/** The box's payload once `part` completes it; a view of the chunk where that has all of it. */
-function collect(box: Box, part: Uint8Array): Uint8Array | undefined {
-  if (part.length === box.length) return part;
-  box.buffer ??= new Uint8Array(box.length);
-  box.buffer.set(part, box.filled);
-  box.filled += part.length;
-  return box.filled === box.length ? box.buffer : undefined;
 }
 
 function leastPayload(plainBytes: number): number {

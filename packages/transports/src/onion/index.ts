@@ -41,6 +41,9 @@ export interface OnionOptions {
 
 const DEFAULT_PROXIES = ["127.0.0.1:9050", "127.0.0.1:9150"];
 
+/** Tor may have to fetch a service's descriptor and build circuits to it first, which takes it half a minute and more. */
+const FIRST_CIRCUIT_MS = 60_000;
+
 /** Bytes of a SOCKS5 name, and of a username or a password. */
 const MAX_HOST_BYTES = 255;
 
@@ -64,6 +67,7 @@ export function onion(options: OnionOptions = {}): Transport {
   return {
     name: "onion",
     halfClose: false,
+    dialTimeoutMs: FIRST_CIRCUIT_MS,
     check: (section) => void targetOf(section),
     async dial(section, { signal, stage }) {
       const target = targetOf(section);

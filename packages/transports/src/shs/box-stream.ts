@@ -7,27 +7,51 @@
  * that trickles costs neither memory nor time.
  */
 
-import { xsalsa20poly1305 } from "@noble/ciphers/salsa.js";
-import { EMPTY, isZero, networkError, type Session, toUtf8 } from "@testudo/core";
+import {
+  EMPTY,
+  isZero,
+  type NetworkError,
+  networkError,
+  type Session,
+  toUtf8,
+} from "@testudo/core";
 import { provider } from "@testudo/core/crypto";
+import { Gather } from "../gather.ts";
 import type { SessionSecrets } from "./handshake.ts";
+import { BoxKey, secretBox, TAG_BYTES } from "./secretbox.ts";
 
 /** Plaintext per frame we send. We open up to 65,535, which is what the length field can say. */
-export const BOX_BYTES = 4_096;
-const MAC_BYTES = 16;
-const HEADER_PLAIN_BYTES = 2 + MAC_BYTES;
-const HEADER_BYTES = HEADER_PLAIN_BYTES + MAC_BYTES;
-/** The cipher works in place behind 32 bytes of its own; the MAC comes out in the latter half. */
-const LEAD_BYTES = 32;
+const BOX_BYTES = 4_096;
+const HEADER_PLAIN_BYTES = 2 + TAG_BYTES;
+const HEADER_BYTES = TAG_BYTES + HEADER_PLAIN_BYTES;
+/** A header and a body. */
+const NONCES_PER_FRAME = 2;
 
-/** Shared by all sessions: sealing is synchronous, and leaves nothing but ciphertext in it. */
-const bodyScratch: Uint8Array = /* @__PURE__ */ new Uint8Array(LEAD_BYTES + BOX_BYTES);
-const headerScratch: Uint8Array = /* @__PURE__ */ new Uint8Array(LEAD_BYTES + HEADER_PLAIN_BYTES);
+/** Of headers, ours and theirs: all sessions can share it, since both directions are synchronous. It keeps no body. */
+const headerPlain: Uint8Array = /* @__PURE__ */ new Uint8Array(HEADER_PLAIN_BYTES);
 
-/** Plaintext on its way out of an opened frame: `lead | MAC | body`, decrypted in place. */
+/** A body on its way in, of which the header is known. */
 interface Incoming {
-  readonly buffer: Uint8Array;
-  filled: number;
+  readonly length: number;
+  readonly tag: Uint8Array;
+  readonly sealed: Gather;
+}
+
+/** The key of one direction, with the nonces of the next frame's two boxes. */
+class FrameKeys {
+  readonly header: BoxKey;
+  readonly body: BoxKey;
+
+  constructor(key: Uint8Array, nonce: Uint8Array) {
+    this.header = new BoxKey(key, nonce);
+    this.body = new BoxKey(key, nonce);
+    this.body.advance(1);
+  }
+
+  next(): void {
+    this.header.advance(NONCES_PER_FRAME);
+    this.body.advance(NONCES_PER_FRAME);
+  }
 }
 
 export class BoxStream implements Session {
@@ -35,25 +59,21 @@ export class BoxStream implements Session {
   readonly auth?: unknown;
   readonly boxBytes: number = BOX_BYTES;
   readonly #shared: Uint8Array;
-  readonly #sealKey: Uint8Array;
-  readonly #sealNonce: Uint8Array;
-  readonly #openKey: Uint8Array;
-  readonly #openNonce: Uint8Array;
+  readonly #sealKeys: FrameKeys;
+  readonly #openKeys: FrameKeys;
   readonly #header: Uint8Array = new Uint8Array(HEADER_BYTES);
   #headerFilled = 0;
   #body: Incoming | undefined;
   #goodbyeSaid = false;
   #ended = false;
-  #broken = false;
+  #broken: NetworkError | undefined;
 
   constructor(secrets: SessionSecrets, remoteKey: Uint8Array, auth?: unknown) {
     this.remoteKey = remoteKey;
     this.auth = auth;
     this.#shared = secrets.shared;
-    this.#sealKey = secrets.sealKey;
-    this.#sealNonce = new Uint8Array(secrets.sealNonce);
-    this.#openKey = secrets.openKey;
-    this.#openNonce = new Uint8Array(secrets.openNonce);
+    this.#sealKeys = new FrameKeys(secrets.sealKey, secrets.sealNonce);
+    this.#openKeys = new FrameKeys(secrets.openKey, secrets.openNonce);
   }
 
   /** Throws `TypeError` after `end()`. An empty run gives no frame. */
@@ -68,11 +88,11 @@ export class BoxStream implements Session {
     let offset = 0;
     while (left > 0) {
       const length = Math.min(left, BOX_BYTES);
-      const scratch = bodyScratch.subarray(0, LEAD_BYTES + length);
-      for (let at = LEAD_BYTES; at < scratch.length; ) {
+      const { plain: room } = secretBox();
+      for (let at = 0; at < length; ) {
         const piece = plain[index] as Uint8Array;
-        const part = piece.subarray(offset, offset + scratch.length - at);
-        scratch.set(part, at);
+        const part = piece.subarray(offset, offset + length - at);
+        room.set(part, at);
         at += part.length;
         offset += part.length;
         if (offset === piece.length) {
@@ -80,35 +100,42 @@ export class BoxStream implements Session {
           offset = 0;
         }
       }
-      this.#sealFrame(scratch, sealed.subarray(to, to + HEADER_BYTES + length));
+      this.#sealFrame(sealed.subarray(to, to + HEADER_BYTES + length));
       to += HEADER_BYTES + length;
       left -= length;
     }
     return [sealed];
   }
 
-  /** Throws `ProtocolError` `FRAME_MALFORMED`, and from then on always. Bytes after the goodbye are ignored. */
+  /**
+   * One piece at most, whatever the number of frames. Throws `ProtocolError` `FRAME_MALFORMED`, and from then on
+   * always. Bytes after the goodbye are ignored.
+   */
   open(chunk: Uint8Array): Uint8Array[] {
-    if (this.#broken) throw forged();
-    const opened: Uint8Array[] = [];
+    if (this.#broken !== undefined) throw this.#broken;
+    let opened: Uint8Array | undefined;
+    let length = 0;
     let at = 0;
     while (at < chunk.length && !this.#ended) {
-      if (this.#body === undefined) {
+      const body = this.#body;
+      if (body === undefined) {
         const part = chunk.subarray(at, at + HEADER_BYTES - this.#headerFilled);
         this.#header.set(part, this.#headerFilled);
         this.#headerFilled += part.length;
         at += part.length;
         if (this.#headerFilled === HEADER_BYTES) this.#openHeader();
-      } else {
-        const { buffer, filled } = this.#body;
-        const part = chunk.subarray(at, at + buffer.length - filled);
-        buffer.set(part, filled);
-        this.#body.filled += part.length;
-        at += part.length;
-        if (this.#body.filled === buffer.length) opened.push(this.#openBody(buffer));
+        continue;
       }
+      const part = chunk.subarray(at, at + body.sealed.missing);
+      at += part.length;
+      const sealed = body.sealed.take(part);
+      if (sealed === undefined) continue;
+      // Nothing behind this body opens into more than its own bytes.
+      opened ??= new Uint8Array(body.length + chunk.length - at);
+      this.#openBody(sealed, body.tag, opened.subarray(length));
+      length += body.length;
     }
-    return opened;
+    return opened === undefined ? [] : [opened.subarray(0, length)];
   }
 
   /** 34 bytes the first time, none when the goodbye was already made. */
@@ -116,7 +143,7 @@ export class BoxStream implements Session {
     if (this.#goodbyeSaid) return EMPTY;
     this.#goodbyeSaid = true;
     const goodbye = new Uint8Array(HEADER_BYTES);
-    headerScratch.fill(0);
+    headerPlain.fill(0);
     this.#sealHeader(goodbye);
     return goodbye;
   }
@@ -130,70 +157,48 @@ export class BoxStream implements Session {
     return provider.hkdf("SHA256", this.#shared, EMPTY, info, 32);
   }
 
-  /** `scratch` is the lead and the plaintext; its ciphertext goes into `frame`, behind the header. */
-  #sealFrame(scratch: Uint8Array, frame: Uint8Array): void {
-    const length = scratch.length - LEAD_BYTES;
-    const bodyNonce = next(new Uint8Array(this.#sealNonce));
-    xsalsa20poly1305(this.#sealKey, bodyNonce).encrypt(scratch.subarray(LEAD_BYTES), scratch);
-    frame.set(scratch.subarray(LEAD_BYTES), HEADER_BYTES);
-    headerScratch[LEAD_BYTES] = length >>> 8;
-    headerScratch[LEAD_BYTES + 1] = length;
-    headerScratch.set(scratch.subarray(LEAD_BYTES - MAC_BYTES, LEAD_BYTES), LEAD_BYTES + 2);
+  /** Seals what lies in the box's room: as much as there is space behind the frame's header. */
+  #sealFrame(frame: Uint8Array): void {
+    const length = frame.length - HEADER_BYTES;
+    headerPlain[0] = length >>> 8;
+    headerPlain[1] = length;
+    const tag = headerPlain.subarray(2);
+    secretBox().seal(this.#sealKeys.body, frame.subarray(HEADER_BYTES), tag);
     this.#sealHeader(frame);
-    next(this.#sealNonce);
+    this.#sealKeys.next();
   }
 
-  /** Seals what lies behind the lead of `headerScratch`. */
   #sealHeader(frame: Uint8Array): void {
-    const cipher = xsalsa20poly1305(this.#sealKey, this.#sealNonce);
-    frame.set(cipher.encrypt(headerScratch.subarray(LEAD_BYTES), headerScratch));
-    next(this.#sealNonce);
+    const box = secretBox();
+    box.plain.set(headerPlain);
+    const sealed = frame.subarray(TAG_BYTES, HEADER_BYTES);
+    box.seal(this.#sealKeys.header, sealed, frame.subarray(0, TAG_BYTES));
   }
 
   #openHeader(): void {
-    const plain = this.#decrypt(this.#header);
+    const [mac, box] = [this.#header.subarray(0, TAG_BYTES), this.#header.subarray(TAG_BYTES)];
     this.#headerFilled = 0;
-    if (isZero(plain)) {
+    if (!secretBox().open(this.#openKeys.header, box, mac, headerPlain)) throw this.#forged();
+    if (isZero(headerPlain)) {
       this.#ended = true;
       return;
     }
-    const length = ((plain[0] as number) << 8) | (plain[1] as number);
-    const buffer = new Uint8Array(LEAD_BYTES + MAC_BYTES + length);
-    buffer.set(plain.subarray(2), LEAD_BYTES);
+    const length = ((headerPlain[0] as number) << 8) | (headerPlain[1] as number);
+    const tag = headerPlain.slice(2);
     // A body of no bytes is legal and complete at once; its MAC must be right all the same.
-    if (length === 0) this.#openBody(buffer);
-    else this.#body = { buffer, filled: LEAD_BYTES + MAC_BYTES };
+    if (length === 0) this.#openBody(EMPTY, tag, EMPTY);
+    else this.#body = { length, tag, sealed: new Gather(length) };
   }
 
-  #openBody(buffer: Uint8Array): Uint8Array {
+  #openBody(sealed: Uint8Array, tag: Uint8Array, plain: Uint8Array): void {
     this.#body = undefined;
-    return this.#decrypt(buffer.subarray(LEAD_BYTES), buffer);
+    if (!secretBox().open(this.#openKeys.body, sealed, tag, plain)) throw this.#forged();
+    this.#openKeys.next();
   }
 
-  #decrypt(box: Uint8Array, output?: Uint8Array): Uint8Array {
-    try {
-      const plain = xsalsa20poly1305(this.#openKey, this.#openNonce).decrypt(box, output);
-      next(this.#openNonce);
-      return plain;
-    } catch (cause) {
-      this.#broken = true;
-      throw forged(cause);
-    }
+  #forged(): NetworkError {
+    const message = "a sealed frame was forged, replayed or damaged";
+    this.#broken = networkError("FRAME_MALFORMED", message);
+    return this.#broken;
   }
-}
-
-function forged(cause?: unknown): Error {
-  return networkError("FRAME_MALFORMED", "a sealed frame was forged, replayed or damaged", {
-    cause,
-  });
-}
-
-/** Counts up by one, big endian, from the last byte; wraps to zero. */
-function next(nonce: Uint8Array): Uint8Array {
-  for (let i = nonce.length - 1; i >= 0; i--) {
-    const value = ((nonce[i] as number) + 1) & 0xff;
-    nonce[i] = value;
-    if (value !== 0) break;
-  }
-  return nonce;
 }

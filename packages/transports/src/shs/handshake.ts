@@ -7,10 +7,10 @@
  * `HandshakeError` `HANDSHAKE_FAILED` and the owner hangs up.
  */
 
-import { xsalsa20poly1305 } from "@noble/ciphers/salsa.js";
 import { concat, equal, networkError } from "@testudo/core";
 import { type KeyAgreement, provider } from "@testudo/core/crypto";
-import { curvePublicKey } from "./curve.ts";
+import { curvePublicKey, verifiedCurveKey } from "./curve.ts";
+import { BoxKey, secretBox, TAG_BYTES } from "./secretbox.ts";
 
 export const CHALLENGE_BYTES = 64;
 export const PROOF_BYTES = 112;
@@ -52,6 +52,8 @@ export interface SessionSecrets {
 export interface DialerStart {
   /** Message 1, 64 bytes. */
   readonly challenge: Uint8Array;
+  /** Does now what else would wait for message 2: for the time between sending and receiving. */
+  prepare(): void;
   /** Takes message 2. */
   prove(challenge: Uint8Array): DialerProof;
 }
@@ -59,6 +61,8 @@ export interface DialerStart {
 export interface DialerProof {
   /** Message 3, 112 bytes. */
   readonly proof: Uint8Array;
+  /** As above, for message 4. */
+  prepare(): void;
   /** Takes message 4. */
   finish(acceptance: Uint8Array): SessionSecrets;
 }
@@ -71,6 +75,8 @@ export interface ListenerStart {
 export interface ListenerAnswer {
   /** Message 2, 64 bytes. */
   readonly challenge: Uint8Array;
+  /** As above, for message 3. */
+  prepare(): void;
   /** Takes message 3. */
   verify(proof: Uint8Array): ListenerVerdict;
 }
@@ -91,7 +97,8 @@ export function dialerHandshake(keys: HandshakeKeys, remoteKey: Uint8Array): Dia
   }
   const ephemeral = keys.ephemeral ?? provider.keyAgreement();
   const challenge = makeChallenge(appKey, ephemeral.publicKey);
-  return { challenge, prove };
+  const secretB = once(() => agree(ephemeral, remoteCurveKey));
+  return { challenge, prepare: () => void secretB(), prove };
 
   function prove(answer: Uint8Array): DialerProof {
     const remoteEphemeral = readChallenge(appKey, answer);
@@ -100,20 +107,20 @@ export function dialerHandshake(keys: HandshakeKeys, remoteKey: Uint8Array): Dia
       throw failed("our own challenge came back: something on the way echoes");
     }
     const ab = agree(ephemeral, remoteEphemeral);
-    const aB = agree(ephemeral, remoteCurveKey as Uint8Array);
+    const aB = secretB();
     const hab = sha256(ab);
     const hello = concat(own.sign(concat(appKey, remoteKey, hab)), own.publicKey);
-    return { proof: sealBox(sha256(appKey, ab, aB), hello), finish };
+    const secret3 = once(() => sha256(appKey, ab, aB, agree(own.agreement, remoteEphemeral)));
+    const proof = sealBox(sha256(appKey, ab, aB), hello);
+    return { proof, prepare: () => void secret3(), finish };
 
     function finish(acceptance: Uint8Array): SessionSecrets {
-      const Ab = agree(own.agreement, remoteEphemeral);
-      const secret3 = sha256(appKey, ab, aB, Ab);
-      const signature = openBox(secret3, acceptance);
+      const signature = openBox(secret3(), acceptance);
       if (signature === undefined) throw failed("the listener's acceptance was forged or damaged");
       if (!provider.verify(remoteKey, concat(appKey, hello, hab), signature)) {
         throw failed("the listener's signature is wrong: it does not hold the dialled key");
       }
-      const shared = sha256(secret3);
+      const shared = sha256(secret3());
       return {
         shared,
         sealKey: sha256(shared, remoteKey),
@@ -138,10 +145,11 @@ export function listenerHandshake(keys: HandshakeKeys): ListenerStart {
     const challenge = makeChallenge(appKey, ephemeral.publicKey);
     const openNonce = copy(challenge, 0, NONCE_BYTES);
     const sealNonce = copy(theirs, 0, NONCE_BYTES);
-    return { challenge, verify };
+    const secretB = once(() => agree(own.agreement, remoteEphemeral));
+    return { challenge, prepare: () => void secretB(), verify };
 
     function verify(proof: Uint8Array): ListenerVerdict {
-      const aB = agree(own.agreement, remoteEphemeral);
+      const aB = secretB();
       const hello = openBox(sha256(appKey, ab, aB), proof);
       if (hello === undefined) {
         throw failed("the dialer's proof cannot be opened: it dialled another key, or was damaged");
@@ -151,7 +159,7 @@ export function listenerHandshake(keys: HandshakeKeys): ListenerStart {
       if (!provider.verify(remoteKey, concat(appKey, own.publicKey, hab), signature)) {
         throw failed("the dialer's signature is wrong: it does not hold the key it claims");
       }
-      const remoteCurveKey = curvePublicKey(remoteKey);
+      const remoteCurveKey = verifiedCurveKey(remoteKey);
       if (remoteCurveKey === undefined) throw failed("the dialer's key is not a valid public key");
       const Ab = agree(ephemeral, remoteCurveKey);
       return { remoteKey, accept };
@@ -195,6 +203,15 @@ function authenticator(key: Uint8Array, message: Uint8Array): Uint8Array {
   return provider.hmac("SHA512", key, message).subarray(0, MAC_BYTES);
 }
 
+/** What `make` gives, made at the first call. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
+
 function agree(own: KeyAgreement, remote: Uint8Array): Uint8Array {
   const secret = own.agree(remote);
   if (secret === undefined) throw failed("the other side's ephemeral key has low order");
@@ -206,15 +223,23 @@ function sha256(...pieces: readonly Uint8Array[]): Uint8Array {
 }
 
 function sealBox(key: Uint8Array, plain: Uint8Array): Uint8Array {
-  return xsalsa20poly1305(key, ZERO_NONCE).encrypt(plain);
+  const box = new Uint8Array(TAG_BYTES + plain.length);
+  const cipher = secretBox();
+  cipher.plain.set(plain);
+  cipher.seal(new BoxKey(key, ZERO_NONCE), box.subarray(TAG_BYTES), box.subarray(0, TAG_BYTES));
+  return box;
 }
 
 function openBox(key: Uint8Array, box: Uint8Array): Uint8Array | undefined {
-  try {
-    return xsalsa20poly1305(key, ZERO_NONCE).decrypt(box);
-  } catch {
-    return undefined;
-  }
+  const sealed = box.subarray(TAG_BYTES);
+  const plain = new Uint8Array(sealed.length);
+  const whole = secretBox().open(
+    new BoxKey(key, ZERO_NONCE),
+    sealed,
+    box.subarray(0, TAG_BYTES),
+    plain,
+  );
+  return whole ? plain : undefined;
 }
 
 /** A message may be a view of a socket's buffer, where Node's `slice` would be one more view. */

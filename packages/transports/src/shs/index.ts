@@ -101,6 +101,7 @@ async function dial(wire: Wire, given: HandshakeOptions, appKey: Uint8Array): Pr
   const own = longTermKeys(seed === undefined ? given.identity : Identity.fromSecret(seed));
   const start = dialerHandshake({ appKey, own }, key);
   wire.write(start.challenge);
+  start.prepare();
   const answer = await readAnswer(
     wire,
     CHALLENGE_BYTES,
@@ -109,6 +110,7 @@ async function dial(wire: Wire, given: HandshakeOptions, appKey: Uint8Array): Pr
   );
   const proved = start.prove(answer);
   wire.write(proved.proof);
+  proved.prepare();
   const acceptance = await readAnswer(
     wire,
     ACCEPTANCE_BYTES,
@@ -127,6 +129,7 @@ async function listen(
   const start = listenerHandshake({ appKey, own: longTermKeys(given.identity) });
   const answer = start.answer(await wire.read(CHALLENGE_BYTES));
   wire.write(answer.challenge);
+  answer.prepare();
   const verdict = answer.verify(await wire.read(PROOF_BYTES));
   const auth =
     authenticate === undefined

@@ -20,8 +20,8 @@ import {
 /** Longest message sent. A longer write goes out as several, so that a receiver's limit is never met by ours. */
 export const MAX_SENT_BYTES: number = 256 * 1024;
 
-/** Longest message taken when options do not say: a message of core's default size, and its box. */
-export const MAX_PAYLOAD_BYTES: number = 4 * 1024 * 1024 + 64 * 1024;
+/** Longest message taken when options do not say. It is held whole before a handshake is done, so strangers are bounded by it too. */
+export const MAX_PAYLOAD_BYTES: number = 1024 * 1024;
 
 /** Close codes with which both directions ended as they should: normal, going away, none given. */
 const CLEAN: ReadonlySet<number> = new Set([1000, 1001, 1005]);

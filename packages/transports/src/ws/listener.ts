@@ -124,12 +124,18 @@ class Upgrades {
   }
 
   readonly take = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    let why: string | undefined;
     try {
-      const why = this.#foreign(request);
-      if (why !== undefined) refuse(socket, 403, why);
-      else this.#upgrade(request, socket, head);
+      why = this.#foreign(request);
     } catch (error) {
-      refuse(socket, 403, "this origin could not be judged");
+      why = "this origin could not be judged";
+      this.#options.onAcceptError(asError(error));
+    }
+    try {
+      if (why === undefined) this.#upgrade(request, socket, head);
+      else refuse(socket, 403, why);
+    } catch (error) {
+      // Somebody else on the given server has upgraded it before us, and owns it.
       this.#options.onAcceptError(asError(error));
     }
   };

@@ -13,46 +13,47 @@ export type { Origins } from "./origin.ts";
 
 export interface WsOptions {
   /** Where to listen when no address says so: on this port, 0 for a free one. Default: nowhere. */
-  port?: number;
+  readonly port?: number;
   /** With `port` or `server`: the host to bind, or the name to tell. Default: this machine alone, unless `scope` says more. */
-  host?: string;
+  readonly host?: string;
   /** With `port` or `server`: the path to listen on. Default `/`. No two may share one on the same server. */
-  path?: string;
+  readonly path?: string;
   /**
    * An HTTP or HTTPS server to listen on, which listens already. It is neither closed nor changed; what is
    * dialled on its port at our path comes here. In place of `port` and `tls`.
    */
-  server?: HttpServer | HttpsServer;
+  readonly server?: HttpServer | HttpsServer;
   /** Listens with TLS, as `wss`: a certificate (`key` and `cert`, or `pfx`) and whatever else `tls.createServer` takes. */
-  tls?: TlsOptions;
+  readonly tls?: TlsOptions;
   /** Dials `wss` with these: `ca`, `servername`, `rejectUnauthorized`, and whatever else `tls.connect` takes. */
-  dialTls?: ConnectionOptions;
+  readonly dialTls?: ConnectionOptions;
   /** Which scopes a listener serves; see `net`. Default: what its host says. */
-  scope?: Scope | readonly Scope[];
+  readonly scope?: Scope | readonly Scope[];
   /**
    * The host or hosts that others on the internet dial in place of where it is bound. Or whole URLs, such as
    * `wss://example.org/node`, where a proxy with another port or path stands in front.
    */
-  external?: string | readonly string[];
+  readonly external?: string | readonly string[];
   /**
    * Web pages that may dial a listener: `any`, origins such as `https://example.org`, or a function. Default:
-   * any where keys are proved; over `noauth`, only those that it served itself. Who sends no Origin is no browser.
+   * any where keys are proved; over `noauth`, only those served from here, by an address, by `localhost`, by
+   * `host` or `external`, or with a certificate. Who sends no Origin is no browser and is not asked.
    */
-  origins?: Origins;
+  readonly origins?: Origins;
   /** Answers plain HTTP on a server of our own. Default: 426, with a word about WebSockets. */
-  handler?: RequestListener;
+  readonly handler?: RequestListener;
   /**
    * The longest message taken, in bytes; a longer one closes its connection, `FRAME_TOO_LARGE`. At least
-   * 256 KiB, the longest sent. Default: 4 MiB and 64 KiB.
+   * 256 KiB, the longest sent. Default: 1 MiB.
    */
-  maxPayloadBytes?: number;
+  readonly maxPayloadBytes?: number;
   /** Connections the kernel keeps for a listener that is busy. Default 511; the system may cap it. */
-  backlog?: number;
+  readonly backlog?: number;
   /**
    * Told when a connection could not be accepted, for example because too many files are open. The
    * listener goes on. Must not throw. Default: nobody is told.
    */
-  onAcceptError?: (error: Error) => void;
+  readonly onAcceptError?: (error: Error) => void;
 }
 
 export const NAMES: {

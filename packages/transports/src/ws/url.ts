@@ -68,7 +68,7 @@ export function urlOf({ secure, host, port, path }: WsPlace): string {
 }
 
 /** An IPv6 address as a URL has it, other hosts as they are. */
-export function bracketed(host: string): string {
+function bracketed(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }
 

@@ -3,7 +3,7 @@ import { concat, equal, ProtocolError, toHex } from "@testudo/core";
 import { provider } from "@testudo/core/crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { BOX_BYTES, BoxStream } from "../../src/shs/box-stream.ts";
+import { BoxStream } from "../../src/shs/box-stream.ts";
 import { hex, mainCase, type StreamVector, vectors } from "./vectors.ts";
 
 const REMOTE = new Uint8Array(32).fill(3);
@@ -87,7 +87,8 @@ describe("the published vectors", () => {
       const got = sealed(ours, hex(plain));
       expect(toHex(got)).toBe(toHex(concat(...expected)));
       const pieces = theirs.open(got);
-      expect(pieces.map((piece) => piece.length)).toEqual(frames.map((frame) => frame.plainLength));
+      const lengths = frames.map((frame) => frame.plainLength);
+      expect(concat(...pieces)).toHaveLength(lengths.reduce((sum, length) => sum + length, 0));
       expect(toHex(concat(...pieces))).toBe(plain);
       wire.push(got);
     }
@@ -125,8 +126,7 @@ describe("sealing", () => {
       expect(more).toEqual([]);
       expect(only).toHaveLength(length + 34 * frames);
       const pieces = to.open(only as Uint8Array);
-      expect(pieces).toHaveLength(frames);
-      expect(Math.max(...pieces.map((piece) => piece.length))).toBeLessThanOrEqual(BOX_BYTES);
+      expect(pieces).toHaveLength(1);
       expect(equal(concat(...pieces), plain)).toBe(true);
     }
   });

@@ -3,7 +3,7 @@ import { toHex } from "@testudo/core";
 import { provider } from "@testudo/core/crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { curveAgreement, curvePublicKey } from "../../src/shs/curve.ts";
+import { curveAgreement, curvePublicKey, verifiedCurveKey } from "../../src/shs/curve.ts";
 import { hex, vectors } from "./vectors.ts";
 
 const bytes32 = fc.uint8Array({ minLength: 32, maxLength: 32 });
@@ -42,6 +42,20 @@ describe("long-term keys in their X25519 form", () => {
       }
     },
   );
+
+  test("are the same when asked for again, whatever was asked for between, or became of the bytes", () => {
+    const [one, other] = [1, 2].map((fill) => provider.signer(new Uint8Array(32).fill(fill)));
+    if (one === undefined || other === undefined) throw new Error("no keys");
+    const key = one.publicKey.slice();
+    const first = converted(key);
+    key.set(other.publicKey);
+    expect(converted(key)).toBe(reference(other.publicKey));
+    expect(converted(new Uint8Array(32))).toBeUndefined();
+    expect(converted(new Uint8Array(32))).toBeUndefined();
+    expect(converted(new Uint8Array(31))).toBeUndefined();
+    expect(converted(one.publicKey)).toBe(first);
+    expect(first).toBe(reference(one.publicKey));
+  });
 
   test("the public half of a converted secret is the converted public key", () => {
     fc.assert(
@@ -98,5 +112,18 @@ describe("long-term keys in their X25519 form", () => {
     const shifted = new Uint8Array(40);
     shifted.set(key, 3);
     expect(converted(shifted.subarray(3, 35))).toBe(converted(key));
+  });
+
+  test("a key that is known to be on the curve is converted the same, and still not of small order", () => {
+    fc.assert(
+      fc.property(bytes32, (seed) => {
+        const key = provider.signer(seed).publicKey;
+        expect(verifiedCurveKey(key)).toEqual(curvePublicKey(key));
+      }),
+      { numRuns: 50 },
+    );
+    for (const point of ED25519_TORSION_SUBGROUP) {
+      expect(verifiedCurveKey(hex(point))).toBeUndefined();
+    }
   });
 });

@@ -146,11 +146,14 @@ describe("the published vectors", () => {
 });
 
 describe("two sides with fresh keys", () => {
-  test("agree, and never twice on the same", () => {
+  test.each([false, true])("agree, and never twice on the same; prepared: %s", (prepared) => {
     const run = () => {
       const dialer = dialerHandshake(fresh(1), fresh(2).own.publicKey);
+      if (prepared) dialer.prepare();
       const answer = listenerHandshake(fresh(2)).answer(dialer.challenge);
+      if (prepared) answer.prepare();
       const proved = dialer.prove(answer.challenge);
+      if (prepared) proved.prepare();
       const verdict = answer.verify(proved.proof);
       const { acceptance, secrets } = verdict.accept();
       expect(verdict.remoteKey).toEqual(fresh(1).own.publicKey);

@@ -187,6 +187,21 @@ describe("a given server", () => {
     await once(stranger, "close");
   });
 
+  it("leaves alone what somebody else on it has upgraded already", async () => {
+    const server = await opened(createHttp());
+    const greedy = new WebSocketServer({ server });
+    greedy.on("connection", (peer) => peer.send("mine"));
+    world.later(() => greedy.close());
+    const told: unknown[] = [];
+    const onAcceptError = (error: Error): void => void told.push(error);
+    const listener = await world.listen("ws://127.0.0.1:0", { server, onAcceptError });
+    const stranger = world.stranger(listener.section);
+    const [said] = await once(stranger, "message");
+    expect(String(said)).toBe("mine");
+    expect(told.length).toBe(1);
+    expect(world.accepted).toEqual([]);
+  });
+
   it("is refused before it listens, on another port, and on a pipe", async () => {
     const idle = createHttp();
     const why = async (place: string, server: Server): Promise<string> => {
