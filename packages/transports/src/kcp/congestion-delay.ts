@@ -14,8 +14,8 @@
  *
  * Around that: a doubling start that ends when a queue appears or the delivery rate stops growing; a brief
  * half-empty window every few seconds, since who came later has never seen the path empty; a bound by the
- * measured delivery rate; and a step back, no further than that rate, when a large part of a round is lost,
- * because a buffer shorter than the share shows no delay. Loss alone never takes more than this.
+ * measured delivery rate; and a step back, no further than that rate, when a large part is lost, since a
+ * buffer shorter than the share shows no delay. Loss alone never takes more than this.
  */
 
 import type { AckSample, CongestionControl, CongestionSettings } from "./congestion.ts";
@@ -24,6 +24,7 @@ const FIRST_WINDOW = 16;
 const LEAST_WINDOW = 4;
 /** Milliseconds of delay that are no queue: timers, batches, busy processes. */
 const SLACK_MS = 2;
+const JITTER_SAMPLES = 32;
 /** Round trips that show a queue while the window doubles. */
 const FEW = 8;
 /** Segments in the queue, by the square root of the segments that the path holds. */
@@ -35,14 +36,17 @@ const RATE_ROUNDS = 10;
 const RATE_GAIN = 1.25;
 /** The least round trip is looked for anew when it was not seen for so long. */
 const DRAIN_AFTER_MS = 5_000;
+/** And for the first time, since a newcomer may never have seen it, so long after the start. */
+const FIRST_DRAIN_AFTER_MS = 1_000;
+/** What is under way while it is looked for: one in so many of what the path holds. */
+const DRAIN_PART = 3;
 /** The start ends when the rate grew by less than this in as many rounds. */
 const GROWING = 1.25;
 const PLATEAU_ROUNDS = 3;
-/** A larger part of a round lost may be a short buffer. */
+/** A larger part lost, of at least so many segments, may be a short buffer. */
 const HEAVY_LOSS = 0.05;
-/** How far to step back then, after how many rounds to see whether that helped, and for how long not to ask again if not. */
-const STEP_BACK = 0.85;
-const JUDGE_ROUNDS = 2;
+const LOSS_SPAN = 100;
+/** For how many rounds not to step back again if it did not help. */
 const DEAF_ROUNDS = 32;
 /** By how much the window may grow in a round after a step back that helped. */
 const CEILING_GROWTH: number = 1 + 1 / 64;
@@ -73,14 +77,16 @@ export class DelayControl implements CongestionControl {
   #roundLeast: number = Number.POSITIVE_INFINITY;
   #roundHeldBack = false;
   #roundLost = 0;
-  /** Round trips told in this round, the last of them, the least of the last few, and how much they differ. */
+  /** Round trips told in this round, their sum, the last of them, and the least of the last few. */
   #samples = 0;
   #lastRtt = 0;
   #fewLeast: number = Number.POSITIVE_INFINITY;
   #roundSum = 0;
   /** Milliseconds by which round trips are longer than the least of their round, on average. */
   #excess = 0;
+  /** Milliseconds between one round trip and the next, on average over so many. */
   #jitter = 0;
+  #jitterWeight = 0;
   #bestRate = 0;
   #plateau = 0;
   /** When anything was last acknowledged, and the window last halved for want of it. */
@@ -88,9 +94,12 @@ export class DelayControl implements CongestionControl {
   #halvedAt: number = Number.NEGATIVE_INFINITY;
   /** No more than this for now, since the buffer seems to be short. */
   #ceiling: number = Number.POSITIVE_INFINITY;
-  /** The loss before the last step back, rounds until it is judged, and rounds of no more steps. */
+  /** What was lost and delivered since loss was last looked at. */
+  #spanLost = 0;
+  #spanDelivered = 0;
+  /** The loss before the last step back, whether that is to be judged, and rounds of no more steps. */
   #lossBefore = 0;
-  #judgeIn = 0;
+  #judging: "no" | "next" | "now" = "no";
   #deafFor = 0;
   /** The window to return to after a drain, and the round in which the drain is done. */
   #windowBefore = 0;
@@ -141,13 +150,15 @@ export class DelayControl implements CongestionControl {
   #endRound(sample: AckSample): void {
     const standing = this.#roundLeast;
     const lost = this.#roundLost;
-    const loss = lost / (lost + sample.delivered - this.#roundFrom);
+    const delivered = sample.delivered - this.#roundFrom;
+    this.#spanLost += lost;
+    this.#spanDelivered += delivered;
     const heldBack = this.#roundHeldBack;
     if (standing < Number.POSITIVE_INFINITY) {
       this.#excess += (this.#roundSum / this.#samples - standing - this.#excess) / 4;
-      if (this.#phase === "start") this.#start(heldBack, loss);
+      if (this.#phase === "start") this.#start(heldBack, lost / (lost + delivered));
       else if (this.#phase === "drain") this.#drain(sample);
-      else this.#steady(standing, heldBack, loss, sample.now);
+      else this.#steady(standing, heldBack, sample.now);
       this.#setPace(standing);
     }
     this.#round++;
@@ -166,7 +177,10 @@ export class DelayControl implements CongestionControl {
   #watch(rtt: number, now: number): void {
     const least = this.#leastRtt;
     if (rtt <= least * 1.02) this.#leastAt = now;
-    if (this.#lastRtt > 0) this.#jitter += (Math.abs(rtt - this.#lastRtt) - this.#jitter) / 32;
+    if (this.#lastRtt > 0) {
+      this.#jitterWeight = Math.min(this.#jitterWeight + 1, JITTER_SAMPLES);
+      this.#jitter += (Math.abs(rtt - this.#lastRtt) - this.#jitter) / this.#jitterWeight;
+    }
     this.#lastRtt = rtt;
     this.#samples++;
     this.#roundSum += rtt;
@@ -190,7 +204,8 @@ export class DelayControl implements CongestionControl {
 
   #endStart(): void {
     this.#phase = "steady";
-    this.#setWindow(this.#rate * this.#leastRtt + this.#share);
+    this.#leastAt = this.#heardAt + FIRST_DRAIN_AFTER_MS - DRAIN_AFTER_MS;
+    this.#setWindow(this.#rate * (this.#leastRtt + this.#excess) + this.#share);
     this.#setPace(this.#leastRtt);
   }
 
@@ -204,7 +219,7 @@ export class DelayControl implements CongestionControl {
     return Math.max(SHARE * Math.sqrt(this.#rate * (this.#leastRtt + SLACK_MS)), LEAST_SHARE);
   }
 
-  #steady(standing: number, heldBack: boolean, loss: number, now: number): void {
+  #steady(standing: number, heldBack: boolean, now: number): void {
     const least = this.#leastRtt;
     const rate = this.#rate;
     const held = rate * (least + this.#excess);
@@ -214,34 +229,42 @@ export class DelayControl implements CongestionControl {
       this.#drainedBy = this.#round + 2;
       this.#leastBefore = this.#least;
       this.#least = Number.POSITIVE_INFINITY;
-      this.#setWindow(held / 2);
+      this.#setWindow(held / DRAIN_PART);
       return;
     }
-    this.#ceiling *= CEILING_GROWTH;
-    if (this.#judgeIn > 0) {
-      if (--this.#judgeIn > 0) return;
-      // A step back that stopped the loss has found a full buffer; else the path loses by itself.
-      if (loss < this.#lossBefore / 2) this.#deafFor = 0;
-      else {
-        this.#ceiling = Number.POSITIVE_INFINITY;
-        this.#deafFor = DEAF_ROUNDS;
-      }
-    } else if (this.#deafFor > 0) this.#deafFor--;
-    else if (loss > HEAVY_LOSS && this.window > held) {
-      this.#ceiling = Math.max(held, this.window * STEP_BACK);
-      this.#lossBefore = loss;
-      this.#judgeIn = JUDGE_ROUNDS;
-      this.#setWindow(this.#ceiling);
-      return;
-    }
+    this.#lookAtLoss(held);
     if (!heldBack) return;
     const share = this.#share;
     const allowed = least + this.#slack;
     const goal = (this.window + this.window * Math.min(allowed / standing, 1) + share) / 2;
     const most = RATE_GAIN * rate * (allowed + this.#excess) + share;
-    // What the path is known to carry is not approached, but taken.
-    const known = Math.min(held, 2 * this.window);
+    // After a cut, what the path is known to carry is not approached, but taken.
+    const known = this.window < held / 2 ? 2 * this.window : 0;
     this.#setWindow(Math.min(Math.max(Math.min(goal, most), known), this.#ceiling));
+  }
+
+  /** Steps back to what the path holds when much is lost, and stays there only if that helps. */
+  #lookAtLoss(held: number): void {
+    this.#ceiling *= CEILING_GROWTH;
+    if (this.#deafFor > 0) this.#deafFor--;
+    const sent = this.#spanLost + this.#spanDelivered;
+    const settling = this.#judging === "next";
+    if (sent < LOSS_SPAN && !settling) return;
+    const loss = this.#spanLost / sent;
+    this.#spanLost = 0;
+    this.#spanDelivered = 0;
+    if (settling) this.#judging = "now";
+    else if (this.#judging === "now") {
+      this.#judging = "no";
+      // If it did not help, the path loses by itself, whatever is sent.
+      if (loss < this.#lossBefore / 2) return;
+      this.#ceiling = Number.POSITIVE_INFINITY;
+      this.#deafFor = DEAF_ROUNDS;
+    } else if (loss > HEAVY_LOSS && this.window > held && this.#deafFor === 0) {
+      this.#ceiling = held;
+      this.#lossBefore = loss;
+      this.#judging = "next";
+    }
   }
 
   #drain(sample: AckSample): void {

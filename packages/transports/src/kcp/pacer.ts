@@ -4,6 +4,8 @@
 const LEAST_BURST = 10;
 /** Milliseconds of sending that a late caller may make up for. */
 const BURST_MS = 4;
+/** And no more than this, however fast: the usual socket buffer holds some ninety datagrams. */
+const MOST_BURST = 32;
 /** Shorter waits are not worth a timer. */
 const LEAST_WAIT_MS = 1;
 
@@ -18,7 +20,7 @@ export class Pacer {
     if (pace === Number.POSITIVE_INFINITY) {
       this.#tokens = pace;
     } else {
-      const most = Math.max(LEAST_BURST, pace * BURST_MS);
+      const most = Math.min(Math.max(LEAST_BURST, pace * BURST_MS), MOST_BURST);
       const tokens = this.#tokens === Number.POSITIVE_INFINITY ? most : this.#tokens;
       this.#tokens = Math.min(tokens + (now - this.#at) * pace, most);
     }

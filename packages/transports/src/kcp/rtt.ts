@@ -5,7 +5,7 @@
  * one keeps fractions. Never reads a clock.
  */
 
-export const MAX_RTO_MS = 60_000;
+const MAX_RTO_MS = 60_000;
 const FIRST_RTO_MS = 200;
 /** So that 0 means: none yet. */
 const LEAST_RTT_MS = 0.001;

@@ -168,7 +168,7 @@ export function writeHeader(
   writeInt(into, at + 20, length);
 }
 
-export function writeInt(into: Uint8Array, at: number, value: number): void {
+function writeInt(into: Uint8Array, at: number, value: number): void {
   into[at] = value;
   into[at + 1] = value >> 8;
   into[at + 2] = value >> 16;

@@ -12,8 +12,8 @@ import { SEGMENT_HEADER, type Segment, type SegmentPool } from "./segment.ts";
 const TOO_MANY_FRAGMENTS = 128;
 
 /** What `send` returns instead of a count. */
-export const SEND_TOO_LARGE: number = -2;
-export const SEND_FULL: number = -3;
+const SEND_TOO_LARGE = -2;
+const SEND_FULL = -3;
 
 export class SendQueue {
   /** Payload of a full segment. */

@@ -155,8 +155,8 @@ export class Door {
     const seat = this.#turns.add(session);
     this.#sessions.set(key, session);
     if (!proved) this.#unproved.add(session);
-    session.receive(opened, now);
     try {
+      session.receive(opened, now);
       this.accept?.(connection);
     } catch (error) {
       connection.abort(asError(error));

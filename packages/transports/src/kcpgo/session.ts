@@ -34,8 +34,8 @@ const LEAST_QUESTIONS = 3;
 const QUIET_ROUNDS = 3;
 const LEAST_QUIET_MS = 100;
 const MOST_QUIET_MS = 1_000;
-/** A session that another wants to replace is asked whether it lives, so often at most, and has this long to answer. */
-const CONTEST_AGAIN_MS = 500;
+/** A session that another wants to replace is asked whether it lives, so often, and has this long to answer. */
+const CONTEST_AGAIN_MS = 200;
 const CONTEST_MS = 2_000;
 
 /** Below: what carries packets, and who keeps the sessions. */
@@ -220,6 +220,7 @@ export class Session {
       if (since !== undefined && now - since < CONTEST_AGAIN_MS) return false;
       this.#contestedAt = now;
       if (this.proved) this.#ask(now);
+      this.#carrier.wake();
       return false;
     }
     return now - since >= CONTEST_MS;
@@ -293,6 +294,10 @@ export class Session {
 
   #questionAt(): number {
     if (!this.proved || this.#flushedAt !== undefined) return Number.POSITIVE_INFINITY;
+    const contestedAt = this.#contestedAt ?? Number.NEGATIVE_INFINITY;
+    if (this.#lastHeard < contestedAt && this.#lastQuestion < contestedAt + CONTEST_MS) {
+      return this.#lastQuestion + CONTEST_AGAIN_MS;
+    }
     const { keepaliveMs } = this.#parts.settings;
     return this.#questions === 0
       ? this.#lastHeard + keepaliveMs

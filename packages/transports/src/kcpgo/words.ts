@@ -7,6 +7,7 @@
  * dial brings the cookie back in a second WASK. kcp-go takes the greeting for what it says, and answers with its window.
  */
 
+import { readU32, writeU32 } from "@testudo/core";
 import {
   ACK,
   ASK_WINDOW,
@@ -15,7 +16,6 @@ import {
   SEGMENT_HEADER,
   TELL_WINDOW,
   writeHeader,
-  writeInt,
 } from "../kcp/segment.ts";
 
 /** The `sn` of a WINS that says: nobody listens here, or there is no room. Even, and so no cookie's. */
@@ -138,6 +138,6 @@ export function withoutTimes(datagram: Uint8Array, knownWindow: number): void {
     datagram[at + WND_AT] = knownWindow;
     datagram[at + WND_AT + 1] = knownWindow >> 8;
     if (datagram[at + COMMAND_AT] !== ACK) return;
-    writeInt(datagram, at + TS_AT, readInt(datagram, at + TS_AT) ^ 0x8000_0000);
+    writeU32(datagram, at + TS_AT, readU32(datagram, at + TS_AT) ^ 0x8000_0000);
   });
 }

@@ -43,6 +43,7 @@ function finish({ time, transfer, ends }: Run): void {
   expect(transfer.received).toBe(transfer.total);
   time.run(10_000);
   expect(ends[0].kcp.waitSend).toBe(0);
+  expect(transfer.received).toBe(transfer.total);
   expect(ends.map((end) => end.faults)).toEqual([[], []]);
 }
 

@@ -266,12 +266,12 @@ describe("sessions that are over", () => {
 });
 
 describe("a spoofed reset", () => {
-  it("does not touch a session that lives", async () => {
-    const made = await scene();
+  it.each([0, 0.25])("does not touch a session that lives, at a loss of %f", async (lossRate) => {
+    const made = await scene(PASSWORD, { lossRate }, 2);
     const { udp, dialer, other, accepted } = made;
     for (let i = 0; i < 20; i++) {
       udp.send(DIALER, LISTENER, first(1_000 + (i % 3)));
-      await udp.runtime.advance(700);
+      await udp.runtime.advance(i < 10 ? 700 : 2_100);
     }
     expect(accepted).toEqual([other]);
     expect(await talk(made, dialer, other)).toBe(true);
