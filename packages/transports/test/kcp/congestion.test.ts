@@ -4,70 +4,16 @@
  */
 
 import { describe, expect, it } from "vitest";
+import { BDP, BITS_PER_SECOND, shareBottleneck } from "../../../../test/support/kcp-bottleneck.ts";
+import { kcpEchoes } from "../../../../test/support/kcp-echoes.ts";
 import { KcpEnd, kcpPair, Transfer } from "../../../../test/support/kcp-pair.ts";
-import { Link, type LinkWeather, SimulatedTime } from "../../../../test/support/link.ts";
+import { Link, SimulatedTime } from "../../../../test/support/link.ts";
 import type { CongestionControl } from "../../src/kcp/congestion.ts";
 import type { KcpOptions } from "../../src/kcp/machine.ts";
 
-const BITS_PER_SECOND = 20_000_000;
-const RTT_MS = 50;
-/** What the path holds, and the buffer before it: 125,000 bytes. */
-const BDP = (BITS_PER_SECOND / 8_000) * RTT_MS;
-
-interface Outcome {
-  /** Payload that arrived, as a part of what the bottleneck carries. */
-  readonly goodput: number;
-  /** The part of each sender. */
-  readonly shares: readonly number[];
-  /** The queue on average, and its highest, as parts of the buffer. */
-  readonly queue: number;
-  readonly most: number;
-  readonly overflowed: number;
-}
-
-interface Case extends LinkWeather {
-  /** When each sender begins, in milliseconds. */
-  readonly starts?: readonly number[];
-  /** When it is first looked, and for how long. */
-  readonly warmMs?: number;
-  readonly lookMs?: number;
-  readonly options?: KcpOptions;
-}
-
-/** Lets senders that always have something to send share a bottleneck. */
-function share(given: Case): Outcome {
-  const { starts = [0], warmMs = 3_000, lookMs = 30_000, options = {}, ...weather } = given;
-  const time = new SimulatedTime();
-  const path = { latencyMs: RTT_MS / 2, ...weather };
-  const { bitsPerSecond = BITS_PER_SECOND, bufferBytes = BDP } = weather;
-  const there = new Link(time, { ...path, bitsPerSecond, bufferBytes }, 1);
-  const back = new Link(time, path, 2);
-  const transfers = starts.map((at, i) => {
-    const [from, to] = kcpPair(time, there, back, { stream: true, ...options }, i);
-    const transfer = new Transfer(from, to, Number.MAX_SAFE_INTEGER);
-    time.after(at, () => transfer.start());
-    return transfer;
-  });
-  time.run(Math.max(...starts) + warmMs);
-  there.measure();
-  const overflowed = there.count.overflowed;
-  const before = transfers.map(({ received }) => received);
-  time.run(lookMs);
-  const arrived = transfers.map(({ received }, i) => received - (before[i] ?? 0));
-  const sum = arrived.reduce((a, b) => a + b);
-  expect(transfers.map(({ wrongAt }) => wrongAt)).toEqual(starts.map(() => -1));
-  return {
-    goodput: (sum * 8_000) / (bitsPerSecond * lookMs),
-    shares: arrived.map((bytes) => bytes / sum),
-    queue: there.queue.mean / bufferBytes,
-    most: there.queue.most / bufferBytes,
-    overflowed: there.count.overflowed - overflowed,
-  };
-}
-
 describe("delay control, at 20 Mbit/s and 50 ms with a buffer of 50 ms", () => {
   it.each([0, 0.01])("one sender, loss %f: fills the path and not the buffer", (lossRate) => {
-    const { goodput, queue } = share({ lossRate });
+    const { goodput, queue } = shareBottleneck({ lossRate });
     expect(goodput).toBeGreaterThan(0.9);
     expect(queue).toBeLessThan(0.5);
   });
@@ -80,38 +26,41 @@ describe("delay control, at 20 Mbit/s and 50 ms with a buffer of 50 ms", () => {
     [5_000, 0.01],
     [20_000, 0.01],
   ])("two senders, the second %i ms later, loss %f: share evenly", (later, lossRate) => {
-    const { goodput, queue, shares } = share({ lossRate, starts: [0, later] });
+    const { goodput, queue, shares } = shareBottleneck({ lossRate, starts: [0, later] });
     expect(Math.max(...shares)).toBeLessThan(0.6);
     expect(goodput).toBeGreaterThan(0.85);
     expect(queue).toBeLessThan(0.5);
   });
 
   it("five senders share evenly", () => {
-    const { shares, queue } = share({ starts: [0, 1_000, 2_000, 3_000, 4_000], warmMs: 5_000 });
+    const { shares, queue } = shareBottleneck({
+      starts: [0, 1_000, 2_000, 3_000, 4_000],
+      warmMs: 5_000,
+    });
     expect(Math.max(...shares)).toBeLessThan(0.25);
     expect(Math.min(...shares)).toBeGreaterThan(0.15);
     expect(queue).toBeLessThan(0.5);
   });
 
   it("is not slowed by loss that is none of its doing", () => {
-    expect(share({ lossRate: 0.05 }).goodput).toBeGreaterThan(0.8);
-    expect(share({ lossRate: 0.1 }).goodput).toBeGreaterThan(0.7);
-    expect(share({ lossRate: 0.3 }).goodput).toBeGreaterThan(0.3);
+    expect(shareBottleneck({ lossRate: 0.05 }).goodput).toBeGreaterThan(0.8);
+    expect(shareBottleneck({ lossRate: 0.1 }).goodput).toBeGreaterThan(0.7);
+    expect(shareBottleneck({ lossRate: 0.3 }).goodput).toBeGreaterThan(0.3);
   });
 
   it("is not slowed by jitter", () => {
-    expect(share({ jitterMs: 10 }).goodput).toBeGreaterThan(0.85);
-    expect(share({ jitterMs: 50 }).goodput).toBeGreaterThan(0.85);
+    expect(shareBottleneck({ jitterMs: 10 }).goodput).toBeGreaterThan(0.85);
+    expect(shareBottleneck({ jitterMs: 50 }).goodput).toBeGreaterThan(0.85);
   });
 
   it("starts without overrunning the buffer", () => {
-    const { overflowed, most } = share({ warmMs: 0, lookMs: 3_000 });
+    const { overflowed, most } = shareBottleneck({ warmMs: 0, lookMs: 3_000 });
     expect(overflowed).toBe(0);
     expect(most).toBeLessThan(0.9);
   });
 
   it("loses little at a buffer far shorter than its share", () => {
-    const { goodput, overflowed } = share({ bufferBytes: BDP / 10 });
+    const { goodput, overflowed } = shareBottleneck({ bufferBytes: BDP / 10 });
     expect(goodput).toBeGreaterThan(0.85);
     expect(overflowed).toBeLessThan(3_000);
   });
@@ -120,12 +69,12 @@ describe("delay control, at 20 Mbit/s and 50 ms with a buffer of 50 ms", () => {
 describe("delay control elsewhere", () => {
   it("fills 1 Gbit/s at 2 ms", () => {
     const weather = { bitsPerSecond: 1e9, latencyMs: 1, bufferBytes: 500_000 };
-    const { goodput } = share({ ...weather, warmMs: 200, lookMs: 500 });
+    const { goodput } = shareBottleneck({ ...weather, warmMs: 200, lookMs: 500 });
     expect(goodput).toBeGreaterThan(0.9);
   });
 
   it("fills 1 Mbit/s at 50 ms with a buffer of 100 ms", () => {
-    const { goodput } = share({ bitsPerSecond: 1e6, bufferBytes: 12_500 });
+    const { goodput } = shareBottleneck({ bitsPerSecond: 1e6, bufferBytes: 12_500 });
     expect(goodput).toBeGreaterThan(0.85);
   });
 
@@ -173,12 +122,14 @@ describe("delay control elsewhere", () => {
 
 describe("the others", () => {
   it("reno is slow where one in a hundred is lost, which is why it is not the default", () => {
-    expect(share({ lossRate: 0.01, options: { congestion: "reno" } }).goodput).toBeLessThan(0.5);
-    expect(share({ options: { congestion: "reno" } }).goodput).toBeGreaterThan(0.5);
+    expect(
+      shareBottleneck({ lossRate: 0.01, options: { congestion: "reno" } }).goodput,
+    ).toBeLessThan(0.5);
+    expect(shareBottleneck({ options: { congestion: "reno" } }).goodput).toBeGreaterThan(0.5);
   });
 
   it("off floods the buffer, which is why it is not the default", () => {
-    const { overflowed, most } = share({ options: { congestion: "off" }, lookMs: 5_000 });
+    const { overflowed, most } = shareBottleneck({ options: { congestion: "off" }, lookMs: 5_000 });
     expect(most).toBeGreaterThan(0.95);
     expect(overflowed).toBeGreaterThan(5_000);
   });
@@ -214,36 +165,6 @@ describe("the others", () => {
 });
 
 describe("a message every 20 ms and its echo, with round trips of 60 to 125 ms", () => {
-  /** The round trips of a thousand messages. */
-  function echoes(weather: LinkWeather, seed: number, options: KcpOptions = {}): number[] {
-    const time = new SimulatedTime();
-    const path = { latencyMs: 30, jitterMs: 32.5, ...weather };
-    const there = new Link(time, path, seed);
-    const back = new Link(time, path, seed + 1_000);
-    const all: KcpOptions = { noDelay: 1, intervalMs: 10, fastResend: 2, ...options };
-    const [near, far] = kcpPair(time, there, back, all);
-    const sentAt: number[] = [];
-    const took: number[] = [];
-    far.onReadable = () => {
-      for (let one = far.kcp.recv(); one !== undefined; one = far.kcp.recv()) far.kcp.send(one);
-    };
-    near.onReadable = () => {
-      for (let one = near.kcp.recv(); one !== undefined; one = near.kcp.recv()) {
-        expect(new DataView(one.buffer).getUint32(0)).toBe(took.length);
-        took.push(time.now - (sentAt[took.length] ?? 0));
-      }
-    };
-    const say = (): void => {
-      const message = new Uint8Array(12);
-      new DataView(message.buffer).setUint32(0, sentAt.length);
-      sentAt.push(time.now);
-      near.send(message);
-      if (sentAt.length < 1_000) time.after(20, say);
-    };
-    say();
-    expect(time.run(60_000, () => took.length === 1_000)).toBe(true);
-    return took;
-  }
   const mean = (all: readonly number[]): number => all.reduce((a, b) => a + b) / all.length;
 
   // The C implementation's own test loses a tenth of the round trips, in order; here also a tenth each way.
@@ -254,7 +175,7 @@ describe("a message every 20 ms and its echo, with round trips of 60 to 125 ms",
     [0.1, false],
   ])("loss %f each way, in order %s: 140 ms on average, 360 ms at worst", (lossRate, inOrder) => {
     for (let seed = 1; seed <= 5; seed++) {
-      const took = echoes({ lossRate, inOrder }, seed);
+      const took = kcpEchoes({ lossRate, inOrder }, seed);
       expect(mean(took)).toBeLessThan(140);
       expect(Math.max(...took)).toBeLessThan(360);
     }
@@ -263,6 +184,6 @@ describe("a message every 20 ms and its echo, with round trips of 60 to 125 ms",
   it("takes longer under the classic policy", () => {
     const options: KcpOptions = { policy: "classic", congestion: "off", sendWindow: 128 };
     const weather = { lossRate: 0.05, inOrder: true };
-    expect(mean(echoes(weather, 1, options))).toBeGreaterThan(mean(echoes(weather, 1)) + 20);
+    expect(mean(kcpEchoes(weather, 1, options))).toBeGreaterThan(mean(kcpEchoes(weather, 1)) + 20);
   });
 });
