@@ -144,6 +144,7 @@ describe("a stack", () => {
       const names = ["manual:a", ...transforms.map(({ name }) => name)].join("~");
       const link = await stack.dial(route(names), options());
       expect(new SealedConnection(link.connection, link.session).datagrams).toBe(datagrams);
+      expect(link.datagrams).toBe(starts.length === 0 ? undefined : datagrams);
       return starts;
     };
     const exporting = (): Session => ({ ...toySession(), exportKey: () => KEY });

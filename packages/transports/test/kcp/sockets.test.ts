@@ -13,9 +13,9 @@ import {
   readAll,
   writeAll,
 } from "../../../../test/support/traffic.ts";
+import { type RelayWeather, UdpRelay } from "../../../../test/support/udp-relay.ts";
 import { KcpConnection, kcp } from "../../src/kcp/index.ts";
 import { encodeOpen, OPEN_BYTES, readId } from "../../src/kcp/packet.ts";
-import { Relay, type RelayWeather } from "./relay.ts";
 
 const hasIpv6 = Object.values(networkInterfaces()).some((infos) =>
   infos?.some((info) => info.address === "::1"),
@@ -31,7 +31,7 @@ async function through(weather: RelayWeather, seed: number) {
     if (connection instanceof KcpConnection) arrived.resolve(connection);
   });
   if (listener === undefined) throw new Error("no listener");
-  const relay = new Relay(hostAndPort(listener.section).port, weather, seed);
+  const relay = new UdpRelay(hostAndPort(listener.section).port, weather, seed);
   const port = await relay.open();
   const dialer = await transport.dial(section("kcp", "127.0.0.1", String(port)), { signal });
   const accepted = await arrived.promise;
