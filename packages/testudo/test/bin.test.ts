@@ -52,7 +52,7 @@ describe("the command", () => {
   });
 
   test.each([
-    ["net", "kcp kcpgo"],
+    ["net", "kcp kcpgo udp"],
     ["kcp", "kcpgo"],
   ])("loads only what it needs for %s", async (transport, unnamed) => {
     await using listener = new Process(
@@ -82,7 +82,7 @@ describe("the command", () => {
     const words = ["--import", LOADING, "--input-type=module", "-e", program];
     const { status, stderr } = spawnSync(process.execPath, words, { cwd: ROOT, encoding: "utf8" });
     expect([status, stderr]).toEqual([0, expect.stringContaining("transports/dist/net/")]);
-    for (const name of ["ws", "unix", "onion", "kcp", "kcpgo"]) {
+    for (const name of ["ws", "unix", "onion", "kcp", "kcpgo", "udp"]) {
       expect(stderr).not.toContain(`transports/dist/${name}/`);
     }
   });
