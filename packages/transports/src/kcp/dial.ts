@@ -3,23 +3,15 @@
  * dials of a transport share one socket for each family, which is closed when its last connection is gone.
  */
 
-import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import {
-  type DialOptions,
-  deferred,
-  NetworkError,
-  networkError,
-  race,
-  type Section,
-} from "@testudo/core";
-import { interleaved, MAX_ADDRESSES } from "../net/dial.ts";
-import { isLoopback, meaningOf } from "../net/host.ts";
+import { type DialOptions, deferred, type Section } from "@testudo/core";
+import { hostSection, isLoopback } from "../net/host.ts";
+import { dialUdp } from "../udp/dial.ts";
+import type { Place } from "../udp/place.ts";
 import { KcpConnection } from "./connection.ts";
 import { Endpoint } from "./endpoint.ts";
 import { Opening } from "./opening.ts";
 import { type ConnectionId, encodeOpen, readId, type Terms } from "./packet.ts";
-import { kcpSection, normalIp, type Place } from "./place.ts";
 import { offer, type Settings, sizesUpTo } from "./settings.ts";
 
 export class Dialling {
@@ -31,35 +23,14 @@ export class Dialling {
   }
 
   /** Rejects `DialError`, or with the signal's reason; then nothing is left but a word to the listener. */
-  async dial(
+  dial(
     section: Section,
     target: { readonly host: string; readonly port: number },
     options: DialOptions,
   ): Promise<KcpConnection> {
-    const { host, port } = target;
-    const { signal, stage } = options;
-    const { runtime } = this.#settings;
-    signal.throwIfAborted();
-    try {
-      let addresses: readonly string[] = [host];
-      if (isIP(host) === 0) {
-        stage?.("resolve");
-        const all = (): ReturnType<typeof lookupAll> => lookupAll(host);
-        const found = await race([all], { signal, runtime, discard: () => {} });
-        addresses = interleaved(found).slice(0, MAX_ADDRESSES);
-      }
-      stage?.("connect");
-      const ways = addresses.map(
-        (address) =>
-          (cancel: AbortSignal): Promise<KcpConnection> =>
-            this.#open({ address: normalIp(address), port }, section, cancel),
-      );
-      const discard = (late: KcpConnection): void => late.abort(new Error("another was faster"));
-      return await race(ways, { signal, runtime, discard });
-    } catch (error) {
-      if (signal.aborted) throw signal.reason;
-      throw dialError(section, error);
-    }
+    const open = (place: Place, signal: AbortSignal): Promise<KcpConnection> =>
+      this.#open(place, section, signal);
+    return dialUdp({ section, ...target, open }, options, this.#settings.runtime);
   }
 
   async #open(place: Place, section: Section, signal: AbortSignal): Promise<KcpConnection> {
@@ -120,7 +91,7 @@ export class Dialling {
     terms: Terms,
   ): KcpConnection {
     const { runtime } = this.#settings;
-    const remote = kcpSection(place.address, place.port);
+    const remote = hostSection("kcp", place.address, place.port);
     const parts = {
       side: "dialer",
       localId,
@@ -168,28 +139,4 @@ export class Dialling {
       throw error;
     }
   }
-}
-
-async function lookupAll(
-  host: string,
-): Promise<readonly { readonly address: string; readonly family: number }[]> {
-  const found = await lookup(host, { all: true });
-  if (found.length === 0) {
-    throw Object.assign(new Error(`${host} has no address`), { code: "ENOTFOUND" });
-  }
-  return found;
-}
-
-/** Of several failures: a timeout only if all were. */
-function dialError(section: Section, error: unknown): Error {
-  const errors: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];
-  const [first] = errors;
-  if (errors.length === 1 && first instanceof NetworkError) return first;
-  const late = errors.every((each) => each instanceof NetworkError && each.code === "DIAL_TIMEOUT");
-  const cause = errors.length === 1 ? first : error;
-  const message = `cannot reach ${section.text}: ${meaningOf(cause)}`;
-  return networkError(late ? "DIAL_TIMEOUT" : "DIAL_REFUSED", message, {
-    cause,
-    address: section.text,
-  });
 }

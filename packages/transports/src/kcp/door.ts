@@ -6,12 +6,15 @@
  * over stays refused for as long as its cookie lives, so that a late repetition opens nothing.
  */
 
-import { asError, type Connection, EMPTY } from "@testudo/core";
-import { isLoopback } from "../net/host.ts";
+import { asError, type Connection, EMPTY, equal } from "@testudo/core";
+import { hostSection, isLoopback } from "../net/host.ts";
+import { Cookies, SLOT_MS } from "../udp/cookie.ts";
+import type { UdpDoor } from "../udp/listener.ts";
+import type { Place } from "../udp/place.ts";
 import { KcpConnection } from "./connection.ts";
-import { Cookies, SLOT_MS } from "./cookie.ts";
-import type { Endpoint } from "./endpoint.ts";
+import { Endpoint } from "./endpoint.ts";
 import {
+  COOKIE_BYTES,
   type ConnectionId,
   decodeOpen,
   encodeAccept,
@@ -20,14 +23,13 @@ import {
   type Open,
   type ResetReason,
 } from "./packet.ts";
-import { kcpSection, type Place } from "./place.ts";
 import { grant, type Settings, sizesUpTo } from "./settings.ts";
 
 /** A cookie lives no longer. */
 const REMEMBER_MS: number = 2 * SLOT_MS;
 const MOST_REMEMBERED = 65_536;
 
-export class Door {
+export class Door implements UdpDoor {
   /** Given each new connection; absent when nobody listens any more. */
   accept: ((connection: Connection) => void) | undefined;
   readonly #endpoint: Endpoint;
@@ -38,11 +40,37 @@ export class Door {
   /** Those that are over, by the dialer's id, with the time until which that is remembered; oldest first. */
   readonly #over = new Map<string, number>();
 
-  constructor(endpoint: Endpoint, settings: Settings) {
+  private constructor(endpoint: Endpoint, settings: Settings) {
     this.#endpoint = endpoint;
     this.#settings = settings;
     this.#cookies = new Cookies(settings.runtime);
     endpoint.knock = (packet, from) => this.#knock(packet, from);
+  }
+
+  /** Held by whoever opened it. Rejects with the system's error. */
+  static async open(at: Place, settings: Settings): Promise<Door> {
+    return new Door(await Endpoint.open(at, settings), settings);
+  }
+
+  get place(): Place {
+    return this.#endpoint.place;
+  }
+
+  get closed(): (() => void) | undefined {
+    return this.#endpoint.closed;
+  }
+
+  set closed(closed: (() => void) | undefined) {
+    this.#endpoint.closed = closed;
+  }
+
+  hold(): void {
+    this.#endpoint.hold();
+  }
+
+  release(): void {
+    this.accept = undefined;
+    this.#endpoint.release();
   }
 
   #knock(packet: Uint8Array, from: Place): void {
@@ -54,12 +82,19 @@ export class Door {
       this.#refuse(open, from);
       return;
     }
-    if (open.cookie === undefined || !this.#cookies.verify(open.cookie, from, open.id)) {
-      this.#send(from, encodeRetry(open.id, this.#cookies.make(from, open.id)));
+    if (!this.#isProved(open, from)) {
+      const cookie = this.#cookies.make(from, open.id.bytes).subarray(0, COOKIE_BYTES);
+      this.#send(from, encodeRetry(open.id, cookie));
     } else if (answer !== undefined) this.#send(from, answer);
     else if (this.#isOver(key)) this.#refuse(open, from);
     else if (this.#answers.size >= this.#settings.maxConnections) this.#refuse(open, from, "full");
     else this.#admit(open, from, key);
+  }
+
+  #isProved({ cookie, id }: Open, from: Place): boolean {
+    if (cookie === undefined) return false;
+    const same = (good: Uint8Array): boolean => equal(cookie, good.subarray(0, COOKIE_BYTES));
+    return this.#cookies.verify(same, from, id.bytes);
   }
 
   #admit(open: Open, from: Place, key: string): void {
@@ -67,7 +102,7 @@ export class Door {
     const place: Place = { address: from.address, port: from.port };
     const terms = grant(this.#settings, open, place);
     const localId = this.#endpoint.newId();
-    const remote = kcpSection(place.address, place.port);
+    const remote = hostSection("kcp", place.address, place.port);
     const parts = {
       side: "listener",
       localId,

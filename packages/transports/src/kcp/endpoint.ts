@@ -1,24 +1,20 @@
 /**
- * Endpoint: one UDP socket and everybody who lives on it. Finds the one a packet is for by its id, gives turns
- * to those that asked for one, and keeps one timer for all.
+ * Endpoint: one UDP socket and everybody who lives on it. Finds the one a packet is for by its id, and gives all
+ * their turns.
  *
- * Turns are taken once per turn of the event loop, after everything that has arrived was read. The socket is
- * closed when nobody is left and nobody listens. Whoever throws is cut; the others go on.
+ * The socket is closed when nobody is left and nobody listens. Whoever throws is cut; the others go on.
  */
 
-import { asError, type Runtime, readU32, type Timer } from "@testudo/core";
+import { asError, type Runtime, readU32 } from "@testudo/core";
+import type { Place } from "../udp/place.ts";
+import type { DatagramSocket } from "../udp/socket.ts";
+import type { UdpSystem } from "../udp/system.ts";
+import { type Seat, type Resident as Taker, Turns } from "../udp/turns.ts";
 import { type ConnectionId, HEADER_BYTES, readId, TYPES } from "./packet.ts";
-import type { Place } from "./place.ts";
-import type { UdpSystem } from "./system.ts";
-import type { DatagramSocket } from "./udp-socket.ts";
 
-/** Whoever has an id here: a session, or a dial that waits for its answer. */
-export interface Resident {
+/** Whoever has an id here: a session, or a dial that waits for its answer. When dropped, it calls `gone`. */
+export interface Resident extends Taker {
   receive(packet: Uint8Array, from: Place, now: number): void;
-  turn(now: number): void;
-  due(now: number): number;
-  /** The socket is lost, or this resident failed. Calls `leave`. */
-  drop(reason: Error): void;
 }
 
 /** A resident's way to its endpoint. */
@@ -28,11 +24,6 @@ export interface Residence {
   gone(): void;
 }
 
-/** So many datagrams the event loop reads from one socket before it goes on: then more may be waiting. */
-const BATCH = 32;
-/** How often in a row turns wait for what else has arrived. */
-const MOST_BATCHES = 8;
-
 export interface Surroundings {
   readonly runtime: Runtime;
   readonly system: UdpSystem;
@@ -41,8 +32,7 @@ export interface Surroundings {
 interface Entry {
   readonly id: ConnectionId;
   resident: Resident | undefined;
-  due: number;
-  awake: boolean;
+  seat: Seat | undefined;
 }
 
 export class Endpoint {
@@ -51,21 +41,15 @@ export class Endpoint {
   knock: ((packet: Uint8Array, from: Place) => void) | undefined;
   /** Called once, when the socket is closed. */
   closed: (() => void) | undefined;
-  readonly #system: UdpSystem;
   #socket: DatagramSocket | undefined;
   readonly #entries = new Map<number, Entry>();
-  #awake: Entry[] = [];
-  #turn: Timer | undefined;
-  #read = 0;
-  #batches = 0;
-  #timer: Timer | undefined;
-  #timerAt: number = Number.POSITIVE_INFINITY;
+  readonly #turns: Turns;
   /** Somebody listens or is about to dial: the socket stays. */
   #holds = 0;
 
   private constructor(runtime: Runtime, system: UdpSystem) {
     this.runtime = runtime;
-    this.#system = system;
+    this.#turns = new Turns(runtime, (callback) => system.soon(callback));
   }
 
   /** Held once by whoever opened it. Rejects with the system's error. */
@@ -117,17 +101,16 @@ export class Endpoint {
   /** Lets somebody live under the id, in the place of whoever lives there now, and gives them a turn. */
   add<T extends Resident>(id: ConnectionId, make: (residence: Residence) => T): T {
     const before = this.#entries.get(id.low);
-    if (before !== undefined) before.resident = undefined;
-    const due = Number.POSITIVE_INFINITY;
-    const entry: Entry = { id, resident: undefined, due, awake: false };
+    if (before !== undefined) leave(before);
+    const entry: Entry = { id, resident: undefined, seat: undefined };
     this.#entries.set(id.low, entry);
     const resident = make({
       transmit: (to, head, body) => this.transmit(to, head, body),
-      wake: () => this.#wake(entry),
+      wake: () => entry.seat?.wake(),
       gone: () => this.#remove(entry),
     });
     entry.resident = resident;
-    this.#wake(entry);
+    entry.seat = this.#turns.add(resident);
     return resident;
   }
 
@@ -136,7 +119,7 @@ export class Endpoint {
   }
 
   #onPacket(packet: Uint8Array, from: Place): void {
-    this.#read++;
+    this.#turns.read();
     // Nobody can be answered at port 0.
     if (packet.length < HEADER_BYTES || from.port === 0) return;
     if (packet[0] === TYPES.open) {
@@ -152,76 +135,9 @@ export class Endpoint {
     }
   }
 
-  #wake(entry: Entry): void {
-    if (entry.awake) return;
-    entry.awake = true;
-    this.#awake.push(entry);
-    this.#turn ??= this.#system.soon(this.#onTurn);
-  }
-
-  readonly #onTurn = (): void => {
-    this.#turn = undefined;
-    const full = this.#read >= BATCH;
-    this.#read = 0;
-    // When we are late, the answer to what seems lost is among what is not read yet.
-    if (full && this.#batches++ < MOST_BATCHES) {
-      this.#turn = this.#system.soon(this.#onTurn);
-      return;
-    }
-    this.#batches = 0;
-    const awake = this.#awake;
-    this.#awake = [];
-    const now = this.runtime.now();
-    let nearest = Number.POSITIVE_INFINITY;
-    for (const entry of awake) {
-      entry.awake = false;
-      this.#giveTurn(entry, now);
-      if (entry.due < nearest) nearest = entry.due;
-    }
-    this.#arm(nearest, now);
-  };
-
-  /** Turns come after what has arrived was read: when we are late, an answer may be among it. */
-  readonly #onTimer = (): void => {
-    this.#timer = undefined;
-    this.#timerAt = Number.POSITIVE_INFINITY;
-    const now = this.runtime.now();
-    let nearest = Number.POSITIVE_INFINITY;
-    for (const entry of this.#entries.values()) {
-      if (entry.due <= now) this.#wake(entry);
-      else if (entry.due < nearest) nearest = entry.due;
-    }
-    this.#arm(nearest, now);
-  };
-
-  #giveTurn(entry: Entry, now: number): void {
-    const { resident } = entry;
-    entry.due = Number.POSITIVE_INFINITY;
-    if (resident === undefined) return;
-    try {
-      resident.turn(now);
-      // It may have left.
-      if (entry.resident !== undefined) entry.due = resident.due(now);
-    } catch (error) {
-      resident.drop(asError(error));
-    }
-    if (entry.due > now) return;
-    entry.due = Number.POSITIVE_INFINITY;
-    this.#wake(entry);
-  }
-
-  /** A timer that fires too early does no harm, so it is only ever moved forward. */
-  #arm(at: number, now: number): void {
-    if (at >= this.#timerAt || this.#socket === undefined) return;
-    this.#timer?.cancel();
-    this.#timerAt = at;
-    this.#timer = this.runtime.setTimer(this.#onTimer, Math.ceil(at - now));
-  }
-
   #remove(entry: Entry): void {
     if (entry.resident === undefined) return;
-    entry.resident = undefined;
-    entry.due = Number.POSITIVE_INFINITY;
+    leave(entry);
     if (this.#entries.get(entry.id.low) === entry) this.#entries.delete(entry.id.low);
     this.#closeIfEmpty();
   }
@@ -240,11 +156,14 @@ export class Endpoint {
 
   #over(): void {
     this.#socket = undefined;
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    this.#turn?.cancel();
+    this.#turns.close();
     const { closed } = this;
     this.closed = undefined;
     closed?.();
   }
+}
+
+function leave(entry: Entry): void {
+  entry.resident = undefined;
+  entry.seat?.leave();
 }

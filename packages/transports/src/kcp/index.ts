@@ -12,21 +12,17 @@
  */
 
 import {
-  asError,
   type Connection,
   type DialOptions,
   hostAndPort,
   type Listener,
-  networkError,
-  type Scope,
   type Section,
-  type Side,
   type Transport,
 } from "@testudo/core";
-import { Advertiser } from "../net/advertise.ts";
+import { hosted } from "../net/options.ts";
+import { Listening } from "../udp/listener.ts";
 import { Dialling } from "./dial.ts";
-import { Listening } from "./listener.ts";
-import { kcpSection } from "./place.ts";
+import { Door } from "./door.ts";
 import { type KcpTransportOptions, settingsOf } from "./settings.ts";
 
 export type { CongestionControl, CongestionFactory } from "./congestion.ts";
@@ -37,51 +33,19 @@ export type { FecShape, KcpTransportOptions } from "./settings.ts";
 /** Throws `TypeError` or `RangeError` for options that make no sense. */
 export function kcp(options: KcpTransportOptions = {}): Transport {
   const settings = settingsOf(options);
-  const advertiser = new Advertiser(options, "kcp");
-  const place = placeOf(options, advertiser);
+  const { advertiser, parts } = hosted("kcp", options);
   const dialling = new Dialling(settings);
-  const listening = new Listening(settings, advertiser);
+  const listening = new Listening("kcp", advertiser, (at) => Door.open(at, settings));
   return {
     name: "kcp",
     halfClose: true,
-    ...(place === undefined ? {} : { place }),
-    check,
+    ...parts,
     async dial(section: Section, dialOptions: DialOptions): Promise<Connection> {
-      check(section, "dialer");
+      parts.check(section, "dialer");
       return dialling.dial(section, hostAndPort(section), dialOptions);
     },
     listen(section: Section, accept: (connection: Connection) => void): Promise<Listener> {
       return listening.listen(section, accept);
     },
-    advertised(bound: Section, scope: Scope): readonly Section[] {
-      const { host, port } = hostAndPort(bound);
-      const hosts = advertiser.hosts(host, scope);
-      // Port 0 is bound nowhere yet.
-      return port === 0 ? [] : hosts.map((each) => kcpSection(each, port));
-    },
   };
-}
-
-function placeOf({ host, port }: KcpTransportOptions, advertiser: Advertiser): Section | undefined {
-  if (port === undefined) {
-    if (host !== undefined) throw new TypeError("kcp host needs a port beside it; 0 picks one");
-    return undefined;
-  }
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
-    throw new RangeError("kcp port must be a whole number from 0 to 65535");
-  }
-  try {
-    const place = kcpSection(host ?? advertiser.bindHost, port);
-    return kcpSection(hostAndPort(place).host, port);
-  } catch (cause) {
-    throw new TypeError(`kcp host cannot be used: ${asError(cause).message}`, { cause });
-  }
-}
-
-function check(section: Section, side: Side): void {
-  const { text: address } = section;
-  if (hostAndPort(section).port === 0 && side === "dialer") {
-    const message = `${address} cannot be dialled: port 0 is for listening`;
-    throw networkError("ADDRESS_MALFORMED", message, { address });
-  }
 }

@@ -4,6 +4,7 @@
  */
 
 import { EMPTY } from "@testudo/core";
+import type { Place } from "../udp/place.ts";
 import { Coding } from "./coding.ts";
 import {
   type ConnectionId,
@@ -17,7 +18,6 @@ import {
 import { Path } from "./path.ts";
 import { PathMtu } from "./path-mtu.ts";
 import { cut, Pieces } from "./pieces.ts";
-import type { Place } from "./place.ts";
 
 /** Sends `head` and `body` as one datagram, copied. False when it could not be taken. Never throws. */
 export type Transmit = (to: Place, head: Uint8Array, body: Uint8Array) => boolean;

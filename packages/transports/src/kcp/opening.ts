@@ -6,6 +6,7 @@
  */
 
 import { EMPTY, equal, networkError } from "@testudo/core";
+import { type Place, samePlace } from "../udp/place.ts";
 import type { Residence, Resident } from "./endpoint.ts";
 import {
   type Accept,
@@ -17,7 +18,6 @@ import {
   encodeReset,
   type Terms,
 } from "./packet.ts";
-import { type Place, samePlace } from "./place.ts";
 import { agreed } from "./settings.ts";
 
 const FIRST_WAIT_MS = 200;

@@ -7,8 +7,8 @@
  */
 
 import { equal } from "@testudo/core";
+import { type Place, samePlace } from "../udp/place.ts";
 import { HEADER_BYTES, NONCE_BYTES } from "./packet.ts";
-import { type Place, samePlace } from "./place.ts";
 
 const CHALLENGE_BYTES: number = HEADER_BYTES + NONCE_BYTES;
 const TRIES = 4;

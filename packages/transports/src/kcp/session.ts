@@ -8,11 +8,12 @@
  */
 
 import { EMPTY, networkError, type Side } from "@testudo/core";
+import { Outgoing } from "../udp/outgoing.ts";
+import type { Place } from "../udp/place.ts";
 import { Farewell } from "./farewell.ts";
 import { Intake } from "./intake.ts";
 import { Line, type LineParts, type Transmit } from "./line.ts";
 import { Kcp, type KcpStatistics } from "./machine.ts";
-import { Outgoing } from "./outgoing.ts";
 import {
   type ConnectionId,
   decodeDone,
@@ -25,16 +26,12 @@ import {
   NONCE_BYTES,
   TYPES,
 } from "./packet.ts";
-import type { Place } from "./place.ts";
 import { SEGMENT_HEADER } from "./segment.ts";
 import type { Settings } from "./settings.ts";
 import { Watch } from "./watch.ts";
 
 /** Segments cut and waiting for the window; the rest waits uncut. */
 const QUEUED_SEGMENTS = 256;
-/** Bytes written and not yet cut before writers are asked to wait, and when they may go on. */
-const HIGH_WATER_BYTES: number = 256 * 1024;
-const LOW_WATER_BYTES: number = HIGH_WATER_BYTES / 2;
 
 /** Below: what carries packets, and who keeps the sessions. */
 export interface Carrier {
@@ -90,7 +87,6 @@ export class Session {
   #now: number;
   /** The last turn left acknowledgements for this one. */
   #held = false;
-  #full = false;
   #ending = false;
   #endSent = false;
   #localDone = false;
@@ -144,12 +140,11 @@ export class Session {
     if (this.#ending || this.#settled) return false;
     for (const piece of pieces) this.#outgoing.push(piece);
     if (this.#outgoing.bytes > 0) this.#carrier.wake();
-    this.#full ||= this.#outgoing.bytes >= HIGH_WATER_BYTES;
-    return !this.#full;
+    return !this.#outgoing.full;
   }
 
   get full(): boolean {
-    return this.#full;
+    return this.#outgoing.full;
   }
 
   /** Ends our direction behind all that was written. */
@@ -283,10 +278,7 @@ export class Session {
       kcp.update(this.#now);
       if (outgoing.bytes === 0 || kcp.statistics.sendQueued > 0) break;
     }
-    if (this.#full && outgoing.bytes <= LOW_WATER_BYTES) {
-      this.#full = false;
-      this.#events.writable();
-    }
+    if (outgoing.relieved()) this.#events.writable();
   }
 
   /** Whether the other side is there, where it is, and how wide the way is. False when it is lost. */

@@ -3,14 +3,14 @@
  */
 
 import { type Runtime, systemRuntime } from "@testudo/core";
-import type { AdvertiseOptions } from "../net/advertise.ts";
 import { isLoopback } from "../net/host.ts";
+import type { PlaceOptions } from "../net/options.ts";
+import type { Place } from "../udp/place.ts";
+import { nodeSystem, type UdpSystem } from "../udp/system.ts";
 import type { CongestionFactory } from "./congestion.ts";
 import type { KcpOptions } from "./options.ts";
 import { LEAST_MTU, MOST_FEC_GROUP, type Terms } from "./packet.ts";
 import { SAFE_MTU } from "./path-mtu.ts";
-import type { Place } from "./place.ts";
-import { nodeSystem, type UdpSystem } from "./system.ts";
 
 /** After so many datagrams of data as many of parity: any as many of the group may be lost. */
 export interface FecShape {
@@ -18,14 +18,7 @@ export interface FecShape {
   readonly parity: number;
 }
 
-export interface KcpTransportOptions extends AdvertiseOptions {
-  /** Where to listen when no address says so; 0 picks a free one. Default: nowhere. */
-  readonly port?: number;
-  /**
-   * The name or IP address to bind `port` to. Default: `localhost` unless `scope` asks for more than
-   * `device`, then all addresses of this machine.
-   */
-  readonly host?: string;
+export interface KcpTransportOptions extends PlaceOptions {
   /**
    * Forward error correction: what dialling asks for, data and parity of at least 1 each, 64 together at most.
    * A listener grants what is asked for, and with `false` nothing. Default: not asked for, and granted.

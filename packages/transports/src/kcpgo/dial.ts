@@ -3,7 +3,6 @@
  * socket of its own, as in kcp-go, and drops what comes from anywhere else.
  */
 
-import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import {
   asError,
@@ -11,55 +10,33 @@ import {
   type DialOptions,
   deferred,
   EMPTY,
-  NetworkError,
-  networkError,
-  race,
   readU32,
   type Section,
 } from "@testudo/core";
-import { type Place, samePlace } from "../kcp/place.ts";
-import type { DatagramSocket } from "../kcp/udp-socket.ts";
-import { interleaved, MAX_ADDRESSES } from "../net/dial.ts";
-import { isLoopback, meaningOf } from "../net/host.ts";
+import { hostSection, isLoopback } from "../net/host.ts";
+import { dialUdp } from "../udp/dial.ts";
+import { type Place, samePlace } from "../udp/place.ts";
+import type { DatagramSocket } from "../udp/socket.ts";
+import { type Seat, Turns } from "../udp/turns.ts";
 import { KcpgoConnection } from "./connection.ts";
 import { Opening } from "./opening.ts";
-import { kcpgoSection, spelledBySocket } from "./place.ts";
 import type { Settings } from "./settings.ts";
-import { type Seat, Turns } from "./turns.ts";
 
 /** Too short for any session to begin with it: it only asks the system there whether the port is open. */
 const KNOCK = new Uint8Array(1);
 
 /** Rejects `DialError`, or with the signal's reason; then nothing is left open. */
-export async function dialKcpgo(
+export function dialKcpgo(
   section: Section,
   target: { readonly host: string; readonly port: number },
   options: DialOptions,
   settings: Settings,
 ): Promise<KcpgoConnection> {
-  const { host, port } = target;
-  const { signal, stage } = options;
-  const { runtime } = settings;
-  signal.throwIfAborted();
-  try {
-    let addresses: readonly string[] = [host];
-    if (isIP(host) === 0) {
-      stage?.("resolve");
-      const all = (): ReturnType<typeof lookupAll> => lookupAll(host);
-      const found = await race([all], { signal, runtime, discard: () => {} });
-      addresses = interleaved(found).slice(0, MAX_ADDRESSES);
-    }
-    stage?.("connect");
-    const ways = addresses.map((address) => async (cancel: AbortSignal) => {
-      const line = await Line.open({ address: spelledBySocket(address), port }, settings);
-      return line.dial(section.text, cancel);
-    });
-    const discard = (late: KcpgoConnection): void => late.abort(new Error("another was faster"));
-    return await race(ways, { signal, runtime, discard });
-  } catch (error) {
-    if (signal.aborted) throw signal.reason;
-    throw dialError(section, error);
-  }
+  const open = async (place: Place, signal: AbortSignal): Promise<KcpgoConnection> => {
+    const line = await Line.open(place, settings);
+    return line.dial(section.text, signal);
+  };
+  return dialUdp({ section, ...target, open }, options, settings.runtime);
 }
 
 /** One socket and the one conversation on it: first an opening, then a session. */
@@ -132,7 +109,7 @@ class Line {
 
   #connect(first?: Uint8Array): KcpgoConnection {
     const { runtime } = this.#settings;
-    const remote = kcpgoSection(this.#place.address, this.#place.port);
+    const remote = hostSection("kcpgo", this.#place.address, this.#place.port);
     const now = runtime.now();
     const label = remote.text;
     const parts = { conv: this.#conv, proved: true, label, settings: this.#settings, now };
@@ -162,6 +139,7 @@ class Line {
   }
 
   #onPacket(packet: Uint8Array, from: Place): void {
+    this.#turns.read();
     if (!samePlace(from, this.#place)) return;
     const opened = this.#settings.crypt.open(packet);
     if (opened === undefined) return;
@@ -199,28 +177,4 @@ function newNumber({ runtime }: Settings): number {
     const number = readU32(runtime.randomBytes(4), 0);
     if (number !== 0) return number;
   }
-}
-
-async function lookupAll(
-  host: string,
-): Promise<readonly { readonly address: string; readonly family: number }[]> {
-  const found = await lookup(host, { all: true });
-  if (found.length === 0) {
-    throw Object.assign(new Error(`${host} has no address`), { code: "ENOTFOUND" });
-  }
-  return found;
-}
-
-/** Of several failures: a timeout only if all were. */
-function dialError(section: Section, error: unknown): Error {
-  const errors: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];
-  const [first] = errors;
-  if (errors.length === 1 && first instanceof NetworkError) return first;
-  const late = errors.every((each) => each instanceof NetworkError && each.code === "DIAL_TIMEOUT");
-  const cause = errors.length === 1 ? first : error;
-  const message = `cannot reach ${section.text}: ${meaningOf(cause)}`;
-  return networkError(late ? "DIAL_TIMEOUT" : "DIAL_REFUSED", message, {
-    cause,
-    address: section.text,
-  });
 }

@@ -9,18 +9,28 @@
 
 import { asError, type Connection, EMPTY, type Timer } from "@testudo/core";
 import { FEC_HEADER_BYTES } from "../kcp/fec.ts";
-import type { Place } from "../kcp/place.ts";
 import { PUSH, SEGMENT_HEADER } from "../kcp/segment.ts";
-import type { DatagramSocket } from "../kcp/udp-socket.ts";
-import { isLoopback } from "../net/host.ts";
+import { hostSection, isLoopback } from "../net/host.ts";
+import { Cookies } from "../udp/cookie.ts";
+import type { UdpDoor } from "../udp/listener.ts";
+import type { Place } from "../udp/place.ts";
+import type { DatagramSocket } from "../udp/socket.ts";
+import { Turns } from "../udp/turns.ts";
 import { KcpgoConnection } from "./connection.ts";
-import { Cookies } from "./cookie.ts";
 import { type PacketHead, readHead } from "./packet.ts";
-import { kcpgoSection } from "./place.ts";
 import type { Session } from "./session.ts";
 import type { Settings } from "./settings.ts";
-import { Turns } from "./turns.ts";
-import { answer, isGreeting, type Mark, readWord, refusal, type Word } from "./words.ts";
+import {
+  answer,
+  convBytes,
+  cookieMark,
+  isGreeting,
+  type Mark,
+  readWord,
+  refusal,
+  sameMark,
+  type Word,
+} from "./words.ts";
 
 /** What can be the first packet of a session has a number below this, since the one before it may be lost. */
 const FIRST_NUMBERS = 128;
@@ -28,7 +38,7 @@ const FIRST_NUMBERS = 128;
 const REMEMBER_MS = 60_000;
 const MOST_REMEMBERED = 4_096;
 
-export class Door {
+export class Door implements UdpDoor {
   /** Given each new connection; absent when nobody listens any more. */
   accept: ((connection: Connection) => void) | undefined;
   /** Called once, when the socket is closed. */
@@ -88,6 +98,7 @@ export class Door {
   }
 
   #onPacket(packet: Uint8Array, from: Place): void {
+    this.#turns.read();
     // Nobody can be answered at port 0.
     if (from.port === 0) return;
     const opened = this.#settings.crypt.open(packet);
@@ -117,12 +128,17 @@ export class Door {
     const { maxConnections } = this.#settings;
     const full = this.#sessions.size >= maxConnections && !this.#sessions.has(key);
     if (this.accept === undefined || full) this.#reply(from, word, refusal(word.ts));
-    else if (!this.#cookies.verify(word, from, word.conv)) {
-      this.#reply(from, word, this.#cookies.make(from, word.conv));
+    else if (!this.#isProved(word, from)) {
+      this.#reply(from, word, cookieMark(this.#cookies.make(from, convBytes(word.conv))));
     } else {
       this.#replace(key);
       this.#admit(opened, word, from, key, true);
     }
+  }
+
+  #isProved(word: Word, from: Place): boolean {
+    const same = (good: Uint8Array): boolean => sameMark(word, cookieMark(good));
+    return this.#cookies.verify(same, from, convBytes(word.conv));
   }
 
   #onFirst(opened: Uint8Array, word: Word, from: Place, key: string): void {
@@ -140,7 +156,7 @@ export class Door {
   #admit(opened: Uint8Array, word: Word, from: Place, key: string, proved: boolean): void {
     const { runtime } = this.#settings;
     const place: Place = { address: from.address, port: from.port };
-    const remote = kcpgoSection(place.address, place.port);
+    const remote = hostSection("kcpgo", place.address, place.port);
     const now = runtime.now();
     const parts = { conv: word.conv, proved, label: remote.text, settings: this.#settings, now };
     const connection = new KcpgoConnection(remote, isLoopback(place.address), parts, {

@@ -7,8 +7,8 @@
 
 import { networkError } from "@testudo/core";
 import { FEC_HEADER_BYTES } from "../kcp/fec.ts";
+import type { Resident } from "../udp/turns.ts";
 import { readHead } from "./packet.ts";
-import type { Resident } from "./turns.ts";
 import { cookieIn, greeting, isRefusal, type Mark, readWord } from "./words.ts";
 
 const FIRST_WAIT_MS = 200;

@@ -13,8 +13,8 @@ import { networkError, readU32 } from "@testudo/core";
 import { fecKind } from "../kcp/fec.ts";
 import { FecDecoder } from "../kcp/fec-decoder.ts";
 import { Kcp, type KcpStatistics } from "../kcp/machine.ts";
-import { Outgoing } from "../kcp/outgoing.ts";
 import { SEGMENT_HEADER } from "../kcp/segment.ts";
+import { Outgoing } from "../udp/outgoing.ts";
 import { Allowance } from "./allowance.ts";
 import { decodePacket, PacketEncoder } from "./packet.ts";
 import type { Settings } from "./settings.ts";
@@ -24,9 +24,6 @@ import { carriesData, question, withoutTimes } from "./words.ts";
 const QUEUED_SEGMENTS = 256;
 /** Bytes handed on in one chunk. */
 const CHUNK_BYTES = 65_536;
-/** Bytes written and not yet cut before writers are asked to wait, and when they may go on. */
-const HIGH_WATER_BYTES: number = 256 * 1024;
-const LOW_WATER_BYTES: number = HIGH_WATER_BYTES / 2;
 /** Once a question was not answered, they come more often; so many must stay without an answer before silence is believed. */
 const HURRY = 4;
 const LEAST_QUESTIONS = 3;
@@ -92,7 +89,6 @@ export class Session {
   readonly #allowance: Allowance;
   #paused = false;
   #held = false;
-  #full = false;
   #ending = false;
   #flushedAt: number | undefined;
   #lastUna = 0;
@@ -147,12 +143,11 @@ export class Session {
     if (this.#ending || this.#settled) return false;
     for (const piece of pieces) this.#outgoing.push(piece);
     if (this.#outgoing.bytes > 0) this.#carrier.wake();
-    this.#full ||= this.#outgoing.bytes >= HIGH_WATER_BYTES;
-    return !this.#full;
+    return !this.#outgoing.full;
   }
 
   get full(): boolean {
-    return this.#full;
+    return this.#outgoing.full;
   }
 
   /** Nothing more is written. The session is over when all has arrived and the other side is quiet. */
@@ -256,10 +251,7 @@ export class Session {
       kcp.update(this.#now + this.#clockOffset);
       if (!this.proved || outgoing.bytes === 0 || kcp.statistics.sendQueued > 0) break;
     }
-    if (this.#full && outgoing.bytes <= LOW_WATER_BYTES) {
-      this.#full = false;
-      this.#events.writable();
-    }
+    if (outgoing.relieved()) this.#events.writable();
   }
 
   /** The first data to an end that has proved nothing: a packet no larger than what came from it, if that can be. */

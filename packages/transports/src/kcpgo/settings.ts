@@ -6,20 +6,13 @@ import { asError, type Runtime, systemRuntime } from "@testudo/core";
 import type { CongestionFactory } from "../kcp/congestion.ts";
 import type { KcpOptions } from "../kcp/options.ts";
 import { ReedSolomon } from "../kcp/reed-solomon.ts";
-import { nodeSystem, type UdpSystem } from "../kcp/system.ts";
-import type { AdvertiseOptions } from "../net/advertise.ts";
+import type { PlaceOptions } from "../net/options.ts";
+import { nodeSystem, type UdpSystem } from "../udp/system.ts";
 import { type Crypt, type CryptName, makeCrypt } from "./crypt.ts";
 import { KCPTUN_KEY, kcpgoKey } from "./keys.ts";
 import { PacketEncoder } from "./packet.ts";
 
-export interface KcpgoOptions extends AdvertiseOptions {
-  /** Where to listen when no address says so; 0 picks a free one. Default: nowhere. */
-  readonly port?: number;
-  /**
-   * The name or IP address to bind `port` to. Default: `localhost` unless `scope` asks for more than
-   * `device`, then all addresses of this machine.
-   */
-  readonly host?: string;
+export interface KcpgoOptions extends PlaceOptions {
   /** The cipher, by kcptun's names: see `cryptNames()`. Both ends must say the same. Default `aes`, which is `aes-256`. */
   readonly crypt?: CryptName;
   /** What the key is derived from. This or `key`, unless `crypt` is `none` or `null`. */

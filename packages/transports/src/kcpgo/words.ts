@@ -95,6 +95,23 @@ export function isRefusal({ command, sn, ts }: Word, nonce: number): boolean {
   return command === TELL_WINDOW && sn === REFUSED && ts === nonce;
 }
 
+/** A conversation as bytes, for its cookie. */
+export function convBytes(conv: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  writeU32(bytes, 0, conv);
+  return bytes;
+}
+
+/** 63 bits of a cookie. Odd, so that it is neither what a live session says nor a refusal. */
+export function cookieMark(cookie: Uint8Array): Mark {
+  return { sn: (readU32(cookie, 0) | 1) >>> 0, ts: readU32(cookie, 4) };
+}
+
+/** In constant time. */
+export function sameMark(a: Mark, b: Mark): boolean {
+  return ((a.sn ^ b.sn) | (a.ts ^ b.ts)) === 0;
+}
+
 /** The cookie in an answer; a live session's word on its window has none. */
 export function cookieIn({ command, sn, ts }: Word): Mark | undefined {
   return command === TELL_WINDOW && sn % 2 === 1 ? { sn, ts } : undefined;

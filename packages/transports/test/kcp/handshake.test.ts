@@ -5,8 +5,8 @@ import { describe, expect, it } from "vitest";
 import { failureOf, pattern, Reader } from "../../../../test/support/traffic.ts";
 import type { KcpConnection } from "../../src/kcp/connection.ts";
 import { encodeOpen, OPEN_BYTES, readId, TYPES } from "../../src/kcp/packet.ts";
-import type { Place } from "../../src/kcp/place.ts";
 import type { KcpTransportOptions } from "../../src/kcp/settings.ts";
+import type { Place } from "../../src/udp/place.ts";
 import {
   DIALER,
   dialAt,

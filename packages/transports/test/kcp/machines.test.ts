@@ -3,19 +3,16 @@
 import { concat, equal } from "@testudo/core";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { VirtualRuntime } from "../../../../test/support/virtual-runtime.ts";
-import { Cookies, SLOT_MS } from "../../src/kcp/cookie.ts";
 import { Farewell } from "../../src/kcp/farewell.ts";
 import { Intake } from "../../src/kcp/intake.ts";
 import { Kcp } from "../../src/kcp/machine.ts";
-import { Outgoing } from "../../src/kcp/outgoing.ts";
-import { readId } from "../../src/kcp/packet.ts";
 import { Path } from "../../src/kcp/path.ts";
 import { PathMtu } from "../../src/kcp/path-mtu.ts";
 import { cut, PIECE_HEADER, Pieces } from "../../src/kcp/pieces.ts";
 import { REPLAY_WINDOW, ReplayWindow } from "../../src/kcp/replay.ts";
 import { settingsOf, sizesUpTo } from "../../src/kcp/settings.ts";
 import { Watch } from "../../src/kcp/watch.ts";
+import { Outgoing } from "../../src/udp/outgoing.ts";
 
 const HOME = { address: "10.0.0.1", port: 1 };
 const AWAY = { address: "10.0.0.2", port: 2 };
@@ -25,36 +22,6 @@ function numbered(): (length: number) => Uint8Array {
   let count = 0;
   return (length) => new Uint8Array(length).fill(++count);
 }
-
-describe("a cookie", () => {
-  const id = readId(Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8), 0);
-
-  it("is good for its slot and the next, for one address, port and id", async () => {
-    const runtime = new VirtualRuntime();
-    const cookies = new Cookies(runtime);
-    const cookie = cookies.make(HOME, id);
-    expect(cookies.verify(cookie, HOME, id)).toBe(true);
-    expect(cookies.verify(cookie, { ...HOME, port: 9 }, id)).toBe(false);
-    expect(cookies.verify(cookie, { ...HOME, address: "10.0.0.11" }, id)).toBe(false);
-    const other = readId(Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 9), 0);
-    expect(cookies.verify(cookie, HOME, other)).toBe(false);
-    expect(new Cookies(new VirtualRuntime(2)).verify(cookie, HOME, id)).toBe(false);
-    await runtime.advance(2 * SLOT_MS - 1);
-    expect(cookies.verify(cookie, HOME, id)).toBe(true);
-    await runtime.advance(1);
-    expect(cookies.verify(cookie, HOME, id)).toBe(false);
-  });
-
-  it("is not good with a bit changed", () => {
-    const cookies = new Cookies(new VirtualRuntime());
-    const cookie = cookies.make(HOME, id);
-    for (let bit = 0; bit < 8 * cookie.length; bit++) {
-      const changed = cookie.slice();
-      changed[bit >> 3] = (changed[bit >> 3] as number) ^ (1 << (bit & 7));
-      expect(cookies.verify(changed, HOME, id)).toBe(false);
-    }
-  });
-});
 
 describe("a replay window", () => {
   it("says of every number what a list of all of them would", () => {

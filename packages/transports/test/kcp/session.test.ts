@@ -11,7 +11,7 @@ import {
   writeAll,
 } from "../../../../test/support/traffic.ts";
 import { TYPES } from "../../src/kcp/packet.ts";
-import type { Place } from "../../src/kcp/place.ts";
+import type { Place } from "../../src/udp/place.ts";
 import { DIALER, LISTENER, type Scene, type SceneOptions, scene } from "./virtual-udp.ts";
 
 const BAD = { lossRate: 0.1, duplicateRate: 0.05, reorderRate: 0.1, jitterMs: 50 };

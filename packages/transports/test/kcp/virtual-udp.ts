@@ -9,12 +9,13 @@ import { deferred, type Section, section } from "@testudo/core";
 import { seededNumbers, VirtualRuntime } from "../../../../test/support/virtual-runtime.ts";
 import type { KcpConnection } from "../../src/kcp/connection.ts";
 import { Dialling } from "../../src/kcp/dial.ts";
-import { Listening } from "../../src/kcp/listener.ts";
-import type { Place } from "../../src/kcp/place.ts";
+import { Door } from "../../src/kcp/door.ts";
 import { type KcpTransportOptions, settingsOf } from "../../src/kcp/settings.ts";
-import type { UdpSystem } from "../../src/kcp/system.ts";
-import type { UdpEvents } from "../../src/kcp/udp-socket.ts";
 import { Advertiser } from "../../src/net/advertise.ts";
+import { Listening } from "../../src/udp/listener.ts";
+import type { Place } from "../../src/udp/place.ts";
+import type { UdpEvents } from "../../src/udp/socket.ts";
+import type { UdpSystem } from "../../src/udp/system.ts";
 
 export interface Weather {
   lossRate?: number;
@@ -120,7 +121,7 @@ export class VirtualUdp {
 
   listening(address: string, options: KcpTransportOptions = {}): Listening {
     const settings = settingsOf({ ...options, runtime: this.runtime }, this.system(address));
-    return new Listening(settings, new Advertiser({}, "kcp"));
+    return new Listening("kcp", new Advertiser({}, "kcp"), (at) => Door.open(at, settings));
   }
 }
 

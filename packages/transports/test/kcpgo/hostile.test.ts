@@ -4,10 +4,10 @@ import { equal } from "@testudo/core";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { pattern, Reader } from "../../../../test/support/traffic.ts";
-import type { Place } from "../../src/kcp/place.ts";
 import { ACK, ASK_WINDOW, PUSH, TELL_WINDOW } from "../../src/kcp/segment.ts";
 import type { KcpgoConnection } from "../../src/kcpgo/connection.ts";
 import { carriesData } from "../../src/kcpgo/words.ts";
+import type { Place } from "../../src/udp/place.ts";
 import {
   DIALER,
   Hand,

@@ -1,15 +1,16 @@
 /** Scenes on virtual time: two of our ends over a network that loses and mixes up, or one and a hand that writes packets. */
 
 import { deferred, type Section, section } from "@testudo/core";
-import type { Place } from "../../src/kcp/place.ts";
 import { SEGMENT_HEADER, writeHeader } from "../../src/kcp/segment.ts";
 import type { KcpgoConnection } from "../../src/kcpgo/connection.ts";
 import { type Crypt, makeCrypt } from "../../src/kcpgo/crypt.ts";
 import { dialKcpgo } from "../../src/kcpgo/dial.ts";
-import { Listening } from "../../src/kcpgo/listener.ts";
+import { Door } from "../../src/kcpgo/door.ts";
 import { type KcpgoOptions, type Settings, settingsOf } from "../../src/kcpgo/settings.ts";
 import { readWord, type Word } from "../../src/kcpgo/words.ts";
 import { Advertiser } from "../../src/net/advertise.ts";
+import { Listening } from "../../src/udp/listener.ts";
+import type { Place } from "../../src/udp/place.ts";
 import { VirtualUdp, type Weather } from "../kcp/virtual-udp.ts";
 
 export const DIALER: Place = { address: "10.0.0.1", port: 40_000 };
@@ -42,7 +43,8 @@ export async function listened(
 ): Promise<Listened> {
   const udp = new VirtualUdp(weather, seed);
   const advertiser = new Advertiser({}, "kcpgo");
-  const listening = new Listening(settingsAt(udp, LISTENER.address, options), advertiser);
+  const settings = settingsAt(udp, LISTENER.address, options);
+  const listening = new Listening("kcpgo", advertiser, (at) => Door.open(at, settings));
   const accepted: KcpgoConnection[] = [];
   const all: KcpgoConnection[] = [];
   const listener = await listening.listen(sectionOf(LISTENER), (connection) => {

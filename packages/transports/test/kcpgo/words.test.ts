@@ -1,28 +1,27 @@
-/** Words, cookies, allowance, turns and options of kcpgo, each by itself. */
+/** Words, cookies, allowance and options of kcpgo, each by itself. */
 
-import { concat, type Timer } from "@testudo/core";
+import { concat } from "@testudo/core";
 import { describe, expect, it } from "vitest";
 import { pattern } from "../../../../test/support/traffic.ts";
-import { VirtualRuntime } from "../../../../test/support/virtual-runtime.ts";
 import { Kcp } from "../../src/kcp/machine.ts";
 import { ACK, PUSH, TELL_WINDOW } from "../../src/kcp/segment.ts";
 import { Allowance } from "../../src/kcpgo/allowance.ts";
-import { Cookies, SLOT_MS } from "../../src/kcpgo/cookie.ts";
 import { type KcpgoOptions, kcpgo } from "../../src/kcpgo/index.ts";
-import { spelledBySocket } from "../../src/kcpgo/place.ts";
 import { settingsOf } from "../../src/kcpgo/settings.ts";
-import { type Resident, Turns } from "../../src/kcpgo/turns.ts";
 import {
   acknowledges,
   answer,
   carriesData,
+  convBytes,
   cookieIn,
+  cookieMark,
   greeting,
   isGreeting,
   isRefusal,
   question,
   readWord,
   refusal,
+  sameMark,
   withoutTimes,
 } from "../../src/kcpgo/words.ts";
 import { segment } from "./virtual.ts";
@@ -79,20 +78,18 @@ describe("words", () => {
   });
 });
 
-describe("cookies", () => {
-  it("live for one to two slots and are odd", () => {
-    const runtime = new VirtualRuntime(1);
-    const cookies = new Cookies(runtime);
-    const place = { address: "::1", port: 5 };
-    const made = cookies.make(place, 9);
-    expect(made.sn % 2).toBe(1);
-    expect(cookies.verify(made, place, 9)).toBe(true);
-    expect(cookies.verify({ ...made, ts: made.ts ^ 1 }, place, 9)).toBe(false);
-    expect(cookies.verify(made, { ...place, address: "::2" }, 9)).toBe(false);
-    expect(new Cookies(runtime).verify(made, place, 9)).toBe(false);
-    return runtime.advance(2 * SLOT_MS).then(() => {
-      expect(cookies.verify(made, place, 9)).toBe(false);
-    });
+describe("cookies in a word", () => {
+  it("are odd, and the same only when every bit is that counts", () => {
+    const cookie = Uint8Array.of(2, 3, 4, 5, 6, 7, 8, 9, 10);
+    const mark = cookieMark(cookie);
+    expect(mark).toEqual({ sn: 0x0504_0303, ts: 0x0908_0706 });
+    expect(sameMark(mark, cookieMark(cookie.subarray(0, 8)))).toBe(true);
+    for (let bit = 1; bit < 64; bit++) {
+      const changed = cookie.slice();
+      changed[bit >> 3] = (changed[bit >> 3] as number) ^ (1 << (bit & 7));
+      expect(sameMark(mark, cookieMark(changed))).toBe(false);
+    }
+    expect(convBytes(0x0403_0201)).toEqual(Uint8Array.of(1, 2, 3, 4));
   });
 });
 
@@ -115,54 +112,6 @@ describe("the allowance of a stranger", () => {
     allowance.examine(ack(5_000), 5_100);
     expect(allowance.proved).toBe(true);
     expect(allowance.mayGo(push, 99_999)).toBe(true);
-  });
-});
-
-describe("turns", () => {
-  const soonOf =
-    (runtime: VirtualRuntime) =>
-    (callback: () => void): Timer =>
-      runtime.setTimer(callback, 0);
-
-  it("drop whoever throws, and keep one timer for the others", async () => {
-    const runtime = new VirtualRuntime(1);
-    const turns = new Turns(runtime, soonOf(runtime));
-    const at: number[] = [];
-    const dropped: string[] = [];
-    const every = (ms: number): Resident => ({
-      turn: (now) => void at.push(now),
-      due: (now) => now + ms,
-      drop: (error) => void dropped.push(error.message),
-    });
-    turns.add(every(100));
-    turns.add(every(250));
-    const seat = turns.add({
-      ...every(10),
-      turn: () => {
-        throw new Error("oh");
-      },
-      drop: (error) => {
-        dropped.push(error.message);
-        seat.leave();
-      },
-    });
-    await runtime.advance(505);
-    expect(dropped).toEqual(["oh"]);
-    expect(at).toEqual([0, 0, 100, 200, 250, 300, 400, 500, 500]);
-    expect(runtime.pending).toBe(1);
-    turns.close();
-    seat.wake();
-    expect(runtime.pending).toBe(0);
-  });
-});
-
-describe("places", () => {
-  it("are spelled as sockets do", () => {
-    expect(spelledBySocket("0:0:0:0:0:0:0:1")).toBe("::1");
-    expect(spelledBySocket("::ffff:127.0.0.1")).toBe("127.0.0.1");
-    expect(spelledBySocket("::FFFF:7f00:1")).toBe("127.0.0.1");
-    expect(spelledBySocket("fe80::1%eth0")).toBe("fe80::1%eth0");
-    expect(spelledBySocket("127.0.0.1")).toBe("127.0.0.1");
   });
 });
 

@@ -5,7 +5,7 @@
 import type { Timer } from "@testudo/core";
 import type { Place } from "./place.ts";
 import { Refusal } from "./refusal.ts";
-import { type DatagramSocket, type UdpEvents, UdpSocket } from "./udp-socket.ts";
+import { type DatagramSocket, type UdpEvents, UdpSocket } from "./socket.ts";
 
 export interface UdpSystem {
   /** Binds to an IP address. Rejects with the system's error. */

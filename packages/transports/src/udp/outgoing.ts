@@ -6,19 +6,37 @@
 
 import { Fifo } from "@testudo/core";
 
+/** Bytes written and not yet cut before writers are asked to wait, and when they may go on. */
+const HIGH_WATER_BYTES: number = 256 * 1024;
+const LOW_WATER_BYTES: number = HIGH_WATER_BYTES / 2;
+
 export class Outgoing {
   readonly #chunks = new Fifo<Uint8Array>();
   #at = 0;
   #bytes = 0;
+  #full = false;
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Writers wait until `relieved` says so. */
+  get full(): boolean {
+    return this.#full;
+  }
+
+  /** Whether there is room again, once for each time it was full. */
+  relieved(): boolean {
+    if (!this.#full || this.#bytes > LOW_WATER_BYTES) return false;
+    this.#full = false;
+    return true;
   }
 
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
     this.#chunks.push(chunk);
     this.#bytes += chunk.length;
+    this.#full ||= this.#bytes >= HIGH_WATER_BYTES;
   }
 
   /** The next bytes, at most as many as fit into `scratch`: a view of a chunk, or of `scratch`. */

@@ -1,11 +1,16 @@
 /**
  * Turns: gives those who live on one socket their turns, and keeps one timer for all of them.
  *
- * Whoever asked for a turn gets it once what has arrived was read; the others when they are due. Whoever throws
- * is dropped, and the rest goes on.
+ * Turns are taken once per turn of the event loop, after everything that has arrived was read: when we are late,
+ * the answer to what seems lost is among it. Whoever throws is dropped, and the rest goes on.
  */
 
 import { asError, type Runtime, type Timer } from "@testudo/core";
+
+/** So many datagrams the event loop reads from one socket before it goes on: then more may be waiting. */
+const BATCH = 32;
+/** How often in a row turns wait for what else has arrived. */
+const MOST_BATCHES = 8;
 
 export interface Resident {
   turn(now: number): void;
@@ -35,11 +40,14 @@ export class Turns {
   readonly #soon: (callback: () => void) => Timer;
   readonly #entries = new Set<Entry>();
   #awake: Entry[] = [];
+  #read = 0;
+  #batches = 0;
   #turn: Timer | undefined;
   #timer: Timer | undefined;
   #timerAt: number = Number.POSITIVE_INFINITY;
   #closed = false;
 
+  /** `soon` calls back after what has arrived was read. */
   constructor(runtime: Runtime, soon: (callback: () => void) => Timer) {
     this.#runtime = runtime;
     this.#soon = soon;
@@ -54,9 +62,15 @@ export class Turns {
       wake: () => this.#wake(entry),
       leave: () => {
         entry.left = true;
+        entry.due = Number.POSITIVE_INFINITY;
         this.#entries.delete(entry);
       },
     };
+  }
+
+  /** To be told of each datagram that the socket brings. */
+  read(): void {
+    this.#read++;
   }
 
   /** Nobody gets a turn any more, and no timer is left. */
@@ -77,6 +91,13 @@ export class Turns {
 
   readonly #onTurn = (): void => {
     this.#turn = undefined;
+    const full = this.#read >= BATCH;
+    this.#read = 0;
+    if (full && this.#batches++ < MOST_BATCHES) {
+      this.#turn = this.#soon(this.#onTurn);
+      return;
+    }
+    this.#batches = 0;
     const awake = this.#awake;
     this.#awake = [];
     const now = this.#runtime.now();
@@ -94,8 +115,8 @@ export class Turns {
     const now = this.#runtime.now();
     let nearest = Number.POSITIVE_INFINITY;
     for (const entry of this.#entries) {
-      if (entry.due <= now && !entry.awake) this.#give(entry, now);
-      if (entry.due < nearest) nearest = entry.due;
+      if (entry.due <= now) this.#wake(entry);
+      else if (entry.due < nearest) nearest = entry.due;
     }
     this.#arm(nearest, now);
   };
