@@ -2,7 +2,7 @@
 
 import { createSocket } from "node:dgram";
 import { networkInterfaces } from "node:os";
-import { type Connection, deferred, equal, hostAndPort, section } from "@testudo/core";
+import { type Connection, equal, hostAndPort, section } from "@testudo/core";
 import { describe, expect, it } from "vitest";
 import { expectNoLeaks } from "../../../../test/support/leaks.ts";
 import {
@@ -13,36 +13,15 @@ import {
   readAll,
   writeAll,
 } from "../../../../test/support/traffic.ts";
-import { type RelayWeather, UdpRelay } from "../../../../test/support/udp-relay.ts";
-import { KcpConnection, kcp } from "../../src/kcp/index.ts";
+import { kcp } from "../../src/kcp/index.ts";
 import { encodeOpen, OPEN_BYTES, readId } from "../../src/kcp/packet.ts";
+import { through } from "./through.ts";
 
 const hasIpv6 = Object.values(networkInterfaces()).some((infos) =>
   infos?.some((info) => info.address === "::1"),
 );
 const signal = new AbortController().signal;
 const ANYWHERE = section("kcp", "127.0.0.1", "0");
-
-/** Two ends with a relay between them. */
-async function through(weather: RelayWeather, seed: number) {
-  const transport = kcp();
-  const arrived = deferred<KcpConnection>();
-  const listener = await transport.listen?.(ANYWHERE, (connection) => {
-    if (connection instanceof KcpConnection) arrived.resolve(connection);
-  });
-  if (listener === undefined) throw new Error("no listener");
-  const relay = new UdpRelay(hostAndPort(listener.section).port, weather, seed);
-  const port = await relay.open();
-  const dialer = await transport.dial(section("kcp", "127.0.0.1", String(port)), { signal });
-  const accepted = await arrived.promise;
-  const end = async (): Promise<void> => {
-    dialer.abort(new Error("the test is over"));
-    accepted.abort(new Error("the test is over"));
-    await listener.close();
-    relay.close();
-  };
-  return { dialer, accepted, relay, end };
-}
 
 describe("kcp through a relay that drops, doubles and mixes up", () => {
   expectNoLeaks();
