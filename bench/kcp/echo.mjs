@@ -1,5 +1,5 @@
 /**
- * KCP's own test over real sockets: `echo.mjs listen kcp|net` and `echo.mjs dial kcp|net`, at 10.77.0.2. A message of 12
+ * KCP's own test over real sockets: `echo.mjs listen kcp|net` and `echo.mjs dial kcp|net`, at 10.99.0.2. A message of 12
  * bytes every 20 ms, a thousand of them, and their echoes; prints the round trips in milliseconds as JSON.
  */
 
@@ -12,7 +12,7 @@ const EVERY_MS = 20;
 const SIZE = 12;
 const [role, name = ""] = process.argv.slice(2);
 const transport = name === "kcp" ? kcp() : net();
-const at = section(name, "10.77.0.2", "7000");
+const at = section(name, "10.99.0.2", "7000");
 
 if (role === "listen") {
   await transport.listen?.(at, async (connection) => {

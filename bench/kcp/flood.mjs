@@ -82,7 +82,7 @@ async function attack(victim) {
     ratio: sum("bytesOut") / sum("bytesIn"),
     worstRatio: Math.max(...sources.map(({ bytesIn, bytesOut }) => bytesOut / bytesIn)),
     answers: sum("answers"),
-    keptBytes: Math.max(0, (await victim("memory")) - before) / SOURCES,
+    keptKb: Math.max(0, (await victim("memory")) - before) / 1e3,
     strangers: (await victim("accepted")) - 1,
     honestMs,
   };

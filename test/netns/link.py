@@ -78,6 +78,7 @@ class Direction:
         self.out = out
         self.under_way = []
         self.free_at = 0.0
+        self.last = 0.0
         self.order = 0
 
     def take(self, packet, now):
@@ -89,8 +90,12 @@ class Direction:
         delay = get("delayMs", 0) + self.random.random() * get("jitterMs", 0)
         if self.random.random() < get("reorderRate", 0):
             delay += 10
+        at = self.free_at + delay / 1000
+        if get("inOrder", False):
+            at = max(at, self.last)
+        self.last = at
         self.order += 1
-        heapq.heappush(self.under_way, (self.free_at + delay / 1000, self.order, packet))
+        heapq.heappush(self.under_way, (at, self.order, packet))
 
     def deliver(self, now):
         while self.under_way and self.under_way[0][0] <= now:
