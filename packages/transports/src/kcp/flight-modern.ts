@@ -17,7 +17,7 @@ import { Pacer } from "./pacer.ts";
 import type { Packer } from "./packer.ts";
 import { SegmentRing } from "./ring.ts";
 import type { RoundTrip } from "./rtt.ts";
-import { LOST, type Segment, type SegmentPool, UNDER_WAY } from "./segment.ts";
+import { LOST, SEGMENT_HEADER, type Segment, type SegmentPool, UNDER_WAY } from "./segment.ts";
 import { SegmentList } from "./segment-list.ts";
 import type { SendQueue } from "./send-queue.ts";
 
@@ -27,9 +27,12 @@ const FIRST_REMOTE_WINDOW = 32;
 const LONGEST_RTT_MS = 60_000;
 /** Few segments under way, copies carried with each new one, bytes of a datagram that may carry, deliveries after a loss. */
 const THIN = 16;
-const CARRIED = 2;
+const CARRIED = 3;
 const CARRY_BYTES = 512;
 const CARRY_FOR = 1_024;
+/** If none came behind them, the last are sent again after this part of the waiting time, so often. */
+const TAIL_PART = 1 / 4;
+const TAIL_REPEATS = 2;
 
 export class ModernFlight implements Flight {
   una: number;
@@ -76,6 +79,9 @@ export class ModernFlight implements Flight {
   #appLimitedUntil = 0;
   /** Datagrams carry copies until this many are delivered. */
   #carryUntil: number;
+  /** When the last ones go out again if no new one has left by then, and how often they still do. */
+  #tailAt: number = Number.POSITIVE_INFINITY;
+  #tailRepeats = 0;
   #leastRtt: number = Number.POSITIVE_INFINITY;
   /** The longest round trip of this datagram, and the newest segment it acknowledged. */
   #longest = -1;
@@ -192,7 +198,11 @@ export class ModernFlight implements Flight {
       this.#sent.add(segment);
       this.#send(segment, packer);
     }
-    if (last !== this.#underWay.last) this.#carry(last, packer);
+    if (last !== this.#underWay.last) {
+      this.#carry(last, packer);
+      this.#tailRepeats = this.#underWay.last?.xmit === 1 ? TAIL_REPEATS : 0;
+      this.#awaitTail();
+    } else if (time >= this.#tailAt) this.#repeat(packer);
     packer.end();
     if (stopped || this.#queue.length > 0) this.#sample.heldBack = true;
     else this.#appLimitedUntil = this.#delivered + this.#underWay.length;
@@ -200,8 +210,11 @@ export class ModernFlight implements Flight {
 
   wait(): number {
     const { time } = this.#clock;
-    if (this.#underWay.length === 0) this.#resendAt = Number.POSITIVE_INFINITY;
-    const timer = Math.max(Math.min(this.#resendAt, this.#lossAt) - time, 0);
+    if (this.#underWay.length === 0) {
+      this.#resendAt = Number.POSITIVE_INFINITY;
+      this.#tailAt = Number.POSITIVE_INFINITY;
+    }
+    const timer = Math.max(Math.min(this.#resendAt, this.#lossAt, this.#tailAt) - time, 0);
     if (this.#lost.length === 0 && !this.#hasNew()) return timer;
     if (this.#underWay.length >= this.#control.window) return timer;
     this.#pacer.refill(time, this.#control.pace);
@@ -253,12 +266,34 @@ export class ModernFlight implements Flight {
    * those before it: a loss then costs no round trip, and the copies cost less than a datagram.
    */
   #carry(last: Segment | undefined, packer: Packer): void {
-    if (this.#delivered >= this.#carryUntil || this.#underWay.length > THIN) return;
+    if (!this.#thin) return;
     let segment = last;
     for (let i = 0; i < CARRIED && segment !== undefined; i++) {
       if (!packer.again(segment, CARRY_BYTES)) return;
       segment = segment.previous;
     }
+  }
+
+  get #thin(): boolean {
+    return this.#delivered < this.#carryUntil && this.#underWay.length <= THIN;
+  }
+
+  #awaitTail(): void {
+    const again = this.#thin && this.#tailRepeats > 0;
+    const wait = this.#roundTrip.rto * TAIL_PART;
+    this.#tailAt = again ? this.#clock.time + wait : Number.POSITIVE_INFINITY;
+  }
+
+  /** Nothing came behind the last segment that could have carried it: a datagram of its own does. */
+  #repeat(packer: Packer): void {
+    this.#tailRepeats--;
+    this.#awaitTail();
+    const { last } = this.#underWay;
+    if (last === undefined || !this.#pacer.open) return;
+    if (SEGMENT_HEADER + last.length > CARRY_BYTES) return;
+    this.#pacer.spend();
+    packer.push(last);
+    this.#carry(last.previous, packer);
   }
 
   /** Moves what has waited too long to the lost, and finds when the next will have. */

@@ -108,7 +108,7 @@ describe("a transfer", () => {
   });
 
   it("whose owner changes the size of datagrams on the way", () => {
-    const run = transfer({ latencyMs: 20, lossRate: 0.02 }, MIB, { mtu: 576 });
+    const run = transfer({ latencyMs: 20, lossRate: 0.02 }, 2 * MIB, { mtu: 576 });
     for (const mtu of [1_400, 600, 9_000, 500]) {
       run.time.run(100);
       expect(run.transfer.done).toBe(false);

@@ -160,12 +160,12 @@ describe("sending", () => {
     expect(kcp.check(1000)).toBe(61_000);
     kcp.send(bytes("hello"));
     expect(kcp.check(1000)).toBe(1000);
-    kcp.update(1000);
-    expect(kcp.check(1000)).toBe(1200);
+    for (const at of [1000, 1050, 1100]) kcp.update(at);
+    expect(kcp.check(1100)).toBe(1200);
     kcp.update(1199);
-    expect(out.length).toBe(1);
+    expect(out.length).toBe(3);
     kcp.update(1200);
-    expect(out.length).toBe(2);
+    expect(out.length).toBe(4);
     expect(kcp.statistics.timeouts).toBe(1);
     kcp.input(datagram({ cmd: ACK, sn: 0, ts: 1200, una: 1 }), 1250);
     expect(kcp.statistics).toMatchObject({ inFlight: 0, srtt: 50 });
@@ -176,7 +176,33 @@ describe("sending", () => {
     const { kcp, out } = machine({ deadLink: 3 });
     kcp.send(bytes("anyone?"));
     for (let now = 0; !kcp.dead; now = kcp.check(now)) kcp.update(now);
-    expect(out.length).toBe(3);
+    expect(out.length).toBe(5);
+    expect(kcp.statistics.timeouts).toBe(2);
+  });
+
+  it("repeats what nothing came behind, twice, if it is new and small and the path may be lossy", () => {
+    const ways = [
+      { options: {}, size: 400, count: 3 },
+      { options: {}, size: 500, count: 1 },
+      { options: { noDelay: 0 }, size: 5, count: 1 },
+    ] as const;
+    for (const { options, size, count } of ways) {
+      const { kcp, out } = machine(options);
+      kcp.send(new Uint8Array(size));
+      for (let now = 0; now < 190; now += 10) kcp.update(now);
+      expect(out.flatMap(read).map(({ sn, ts }) => [sn, ts])).toEqual(
+        new Array(count).fill([0, 0]),
+      );
+      expect(kcp.statistics.timeouts).toBe(0);
+      for (let now = 190; now < 290; now += 10) kcp.update(now);
+      expect(out.length).toBe(count + 1);
+    }
+    const { kcp, out } = machine();
+    for (let now = 0; now <= 190; now += 10) {
+      if (now < 100) kcp.send(new Uint8Array(5));
+      kcp.update(now);
+    }
+    expect(out.length).toBe(12);
   });
 });
 
