@@ -3,9 +3,12 @@
 import { equal } from "@testudo/core";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { pattern, Reader } from "../../../../test/support/traffic.ts";
+import { failureOf, pattern, Reader } from "../../../../test/support/traffic.ts";
+import { FEC_HEADER_BYTES } from "../../src/kcp/fec.ts";
+import { ReedSolomon } from "../../src/kcp/reed-solomon.ts";
 import { ACK, ASK_WINDOW, PUSH, TELL_WINDOW } from "../../src/kcp/segment.ts";
 import type { KcpgoConnection } from "../../src/kcpgo/connection.ts";
+import { PacketEncoder } from "../../src/kcpgo/packet.ts";
 import { carriesData } from "../../src/kcpgo/words.ts";
 import type { Place } from "../../src/udp/place.ts";
 import {
@@ -105,6 +108,66 @@ describe("what means nothing", () => {
     await udp.runtime.advance(1_000);
     expect(dialer.statistics.receiveNext).toBe(0);
     expect(await talk(made, other, dialer)).toBe(true);
+    await made.end();
+  });
+});
+
+describe("an out-of-band packet", () => {
+  /** One for that conversation, with so much in it, and one whose length lies. */
+  function outOfBand(conv: number, payload: Uint8Array): Uint8Array[] {
+    const { crypt } = hand;
+    const packet = new PacketEncoder({ crypt, code: new ReedSolomon(2, 1) }).encodeOob(
+      conv,
+      payload,
+    );
+    const lying = crypt.open(packet.slice()) ?? new Uint8Array(0);
+    lying.fill(0xff, FEC_HEADER_BYTES - 2, FEC_HEADER_BYTES);
+    return [packet, hand.seal(lying)];
+  }
+
+  it.each([false, [2, 1]] as const)(
+    "is ignored, whoever it comes from and whatever is in it, where the code is %j",
+    async (fec) => {
+      const made = await scene({ ...PASSWORD, fec }, {}, 4);
+      const { udp, dialer, other, accepted } = made;
+      const { conv } = dialer.session;
+      const before = [dialer, other].map(({ statistics }) => statistics);
+      const sent = udp.sent.length;
+      const inside = [
+        new Uint8Array(0),
+        pattern(900),
+        segment({ conv, command: PUSH, data: pattern(9) }),
+      ];
+      const packets = inside.flatMap((each) => [...outOfBand(conv, each), ...outOfBand(7, each)]);
+      for (const packet of packets) {
+        udp.send(DIALER, LISTENER, packet);
+        udp.send(LISTENER, udp.sentTo(LISTENER)[0]?.from ?? DIALER, packet);
+        udp.send(STRANGER, LISTENER, packet);
+      }
+      await udp.runtime.advance(1_000);
+      expect(udp.sent.length).toBe(sent + 3 * packets.length);
+      expect([dialer, other].map(({ statistics }) => statistics)).toEqual(before);
+      expect(accepted).toEqual([other]);
+      expect(await talk(made, dialer, other)).toBe(true);
+      await made.end();
+    },
+  );
+
+  it("is no answer to a greeting", async () => {
+    const made = await listened();
+    const { udp, accepted } = made;
+    udp.drops = ({ packet, to }) => {
+      if (to.address !== LISTENER.address) return false;
+      // The conversation that greets, as somebody who has the key reads it.
+      const { conv } = hand.open(packet);
+      const [answer = packet] = outOfBand(conv, pattern(30));
+      udp.send(LISTENER, DIALER, answer);
+      return true;
+    };
+    expect(await failureOf(made.dial({ ...PASSWORD, openTimeoutMs: 900 }))).toMatchObject({
+      code: "DIAL_TIMEOUT",
+    });
+    expect(accepted).toEqual([]);
     await made.end();
   });
 });
