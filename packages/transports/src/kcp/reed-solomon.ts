@@ -9,7 +9,7 @@
 
 import { addProduct, invert, multiply, power } from "./galois.ts";
 
-export const MAX_SHARDS = 256;
+const MAX_SHARDS = 256;
 /** Rows of parity in one word. */
 const LANE_ROWS = 4;
 
@@ -123,7 +123,7 @@ export class ReedSolomon {
 }
 
 /** `RangeError` unless this is a group that the code can make. */
-export function checkShards(dataShards: number, parityShards: number): void {
+function checkShards(dataShards: number, parityShards: number): void {
   for (const [name, value] of Object.entries({ dataShards, parityShards })) {
     if (!Number.isInteger(value) || value < 1) {
       throw new RangeError(`${name} must be a whole number of at least 1`);

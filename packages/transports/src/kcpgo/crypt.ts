@@ -19,7 +19,7 @@ import { tea, xtea } from "./cipher-tea.ts";
 /** No packet of kcp-go is longer, in bytes, headers included. */
 export const MAX_PACKET_BYTES = 1500;
 
-export const NONCE_BYTES = 16;
+const NONCE_BYTES = 16;
 const CRC_AT = NONCE_BYTES;
 const HEADER_BYTES = 20;
 /** Random bytes are fetched for so many packets at once: a call costs far more than the bytes. */

@@ -26,7 +26,7 @@ const FIRST_COMMAND = 81;
 const LAST_COMMAND = 84;
 
 /** `segments`: KCP without forward error correction around it. */
-export type PacketKind = "segments" | FecKind;
+type PacketKind = "segments" | FecKind;
 
 /** What an opened packet says before it is decoded. All of it is the sender's word, unless the crypt is an AEAD. */
 export interface PacketHead {
