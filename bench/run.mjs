@@ -27,6 +27,12 @@ const WORKLOADS = [
   "shs-echo",
   "shs-round",
   "shs-handshake",
+  "kcp-machine",
+  "kcp-loopback",
+  "kcp-echo",
+  "kcp-classic",
+  "kcp-congestion",
+  "kcp-amplification",
 ];
 /** A measurement that takes longer has hung. */
 const TIMEOUT_MS = 60_000;

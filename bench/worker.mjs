@@ -94,10 +94,11 @@ function receive() {
   let handle = (/** @type {Uint8Array} */ _body, /** @type {unknown} */ _source) => arrived();
 
   serve({
-    async start({ count: subscribers, environment }) {
+    async start({ count: subscribers, environment, echo }) {
       listening = await adapter.listen({
         count: subscribers,
         environment,
+        echo,
         onMessage: (body, source) => handle(body, source),
         onConnection: () => {
           if (++connections === connectionTarget) connected();

@@ -16,6 +16,8 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { defaultLimits, ERROR_CODES, networkError, OPCODE_BLOCKS, OPCODES } from "@testudo/core";
 import { gzip } from "@testudo/transports/gzip";
+import { kcp } from "@testudo/transports/kcp";
+import { kcpgo } from "@testudo/transports/kcpgo";
 import { memory } from "@testudo/transports/memory";
 import { net } from "@testudo/transports/net";
 import { noauth } from "@testudo/transports/noauth";
@@ -274,7 +276,9 @@ describe("docs/addresses.md", () => {
 
   it("has every transport and every transform", () => {
     expect(namesIn("section", "listens")).toEqual(
-      [net(), unix(), ws(), onion(), memory()].map(({ name }) => name),
+      [net(), unix(), ws(), onion(), kcp(), kcpgo({ crypt: "null" }), memory()].map(
+        ({ name }) => name,
+      ),
     );
     const transforms = [noise(), noiseChacha(), shs(), noauth(), gzip()];
     expect(namesIn("section", "proves keys")).toEqual(transforms.map(({ name }) => name));
@@ -292,7 +296,7 @@ describe("docs/addresses.md", () => {
   it("misses no folder of the package", () => {
     const documented = [...namesIn("section", "listens"), ...namesIn("section", "proves keys")];
     const others = folders("packages/transports/src").filter((name) => !documented.includes(name));
-    expect(others).toEqual(["node-stream"]);
+    expect(others).toEqual(["node-stream", "udp"]);
   });
 });
 

@@ -23,3 +23,16 @@ export async function openPipe({ adapter, remote }) {
   const dialer = await adapter.createDialer();
   return dialer.connect(address);
 }
+
+/**
+ * The same over bytes that are counted or sent back.
+ *
+ * @param {import("./types.mjs").FlowWorkloadContext} context
+ * @param {{ echo: boolean }} options
+ * @returns {Promise<import("./types.mjs").FlowLink>}
+ */
+export async function openFlow({ adapter, remote }, { echo }) {
+  const [address] = await remote.call("start", { echo });
+  const dialer = await adapter.createDialer();
+  return dialer.connect(address);
+}

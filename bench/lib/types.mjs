@@ -20,6 +20,7 @@
  * @property {(body: Uint8Array, source: unknown) => void} onMessage  Called once a received message. `body` is valid during the call.
  * @property {() => void} onConnection  Called once a dialer that is connected and, where the library can, authenticated.
  * @property {(bytes: number) => void} onBytes  Called for what arrives on a channel.
+ * @property {boolean} [echo]  Whether the bytes of a flow go back.
  * @property {number} [count]  Subscribers wanted; a library that holds one stream a pair of nodes starts that many nodes. Default 1.
  * @property {unknown} [environment]
  *
@@ -56,6 +57,23 @@
  * @typedef {object} ByteLink
  * @property {(body: Uint8Array, times: number) => Promise<void>} echo  Writes `body` so many times, as fast as the link takes it; resolves when as many bytes came back. One at a time.
  * @property {() => Promise<void>} close  Says goodbye; resolves with the other side's, rejects when there is none.
+ *
+ * @typedef {object} FlowAdapter  A library seen as a way for bytes, which its listener counts or sends back.
+ * @property {string} about
+ * @property {boolean} sealed
+ * @property {(options: Pick<ListenOptions, "onConnection" | "onBytes" | "echo">) => Promise<Omit<Listening, "reply">>} listen
+ * @property {() => Promise<FlowDialer>} createDialer
+ *
+ * @typedef {object} FlowDialer
+ * @property {(address: unknown) => Promise<FlowLink>} connect
+ * @property {() => Promise<void>} close
+ *
+ * @typedef {object} FlowLink
+ * @property {(body: Uint8Array) => boolean} send  `false`: wait for `drain()` before the next.
+ * @property {() => Promise<void>} drain
+ * @property {(body: Uint8Array) => Promise<void>} echo  Resolves when as many bytes came back. One at a time.
+ * @property {() => number} packetBytes  Of its largest UDP datagrams now; 0 where it has none.
+ * @property {() => Promise<void>} close
  *
  * @typedef {DialerOptions & { addresses: unknown[] }} PublisherOptions
  *
@@ -98,6 +116,8 @@
  * @property {Remote} remote
  *
  * @typedef {Omit<WorkloadContext, "adapter"> & { adapter: ByteAdapter }} ByteWorkloadContext
+ *
+ * @typedef {Omit<WorkloadContext, "adapter"> & { adapter: FlowAdapter }} FlowWorkloadContext
  *
  * @typedef {object} Remote  The listener's process.
  * @property {(method: string, argument?: unknown) => Promise<any>} call

@@ -19,6 +19,8 @@ import {
   type Transport,
 } from "@testudo/core";
 import { gzip } from "@testudo/transports/gzip";
+import { kcp } from "@testudo/transports/kcp";
+import { kcpgo } from "@testudo/transports/kcpgo";
 import { MemoryHub, memory } from "@testudo/transports/memory";
 import { net } from "@testudo/transports/net";
 import { noauth } from "@testudo/transports/noauth";
@@ -47,6 +49,12 @@ const TRANSPORTS: Record<string, () => readonly [Transport, Section]> = {
     section("wss", "//localhost", "0"),
   ],
   memory: () => [memory({ hub: new MemoryHub() }), section("memory", "here")],
+  kcp: () => [kcp(), section("kcp", "127.0.0.1", "0")],
+  // Its cuts are noticed by silence alone.
+  kcpgo: () => [
+    kcpgo({ password: "a secret", idleTimeoutMs: 250 }),
+    section("kcpgo", "127.0.0.1", "0"),
+  ],
 };
 
 /** What lies over it, next to the wire first. */
@@ -67,7 +75,7 @@ const CHAINS: readonly (readonly (() => Transform)[])[] = [
 
 /** The others have no part that is not among these. */
 const WHOLE: RegExp =
-  /^(net|ws|memory)~[^~]+$|^unix~(noise|noauth)$|^(net|ws)~noise~gzip$|^ws~gzip~shs$/;
+  /^(net|ws|memory|kcp)~[^~]+$|^kcpgo~noise$|^unix~(noise|noauth)$|^(net|ws)~noise~gzip$|^ws~gzip~shs$/;
 
 const common = {
   networkId: NETWORK,
@@ -124,7 +132,11 @@ for (const [name, make] of Object.entries(TRANSPORTS)) {
           const [below, place] = make();
           return overStack(new Stack([below, ...chain.map((transform) => transform())]), place);
         },
-        () => ({ halfClose: transport.halfClose || saysGoodbye }),
+        () => ({
+          halfClose: transport.halfClose || saysGoodbye,
+          // Its protocol has no word for an end.
+          tellsEnd: transport.name !== "kcpgo" || saysGoodbye,
+        }),
         { brief: !WHOLE.test(stack) },
       );
     });

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Section, section } from "@testudo/core";
+import { type KcpTransportOptions, kcp } from "@testudo/transports/kcp";
 import { MemoryHub, type MemoryOptions, memory } from "@testudo/transports/memory";
 import { net } from "@testudo/transports/net";
 import { unix } from "@testudo/transports/unix";
@@ -39,6 +40,22 @@ function overTcp(host: string): TransportFixture {
       section("net"),
       section("net", host),
     ],
+  };
+}
+
+function overKcp(host: string, options: KcpTransportOptions = {}): TransportFixture {
+  const transport = kcp(options);
+  const at = (port: string): Section => section("kcp", ...host.split(":"), port);
+  return {
+    transport,
+    listenAt: () => at("0"),
+    async refusedAt() {
+      // A port that was free a moment ago.
+      const listener = await transport.listen?.(at("0"), () => {});
+      await listener?.close();
+      return listener?.section ?? at("1");
+    },
+    malformed: [...["0", "65536", "-1", "1e3", ""].map(at), section("kcp"), section("kcp", host)],
   };
 }
 
@@ -100,6 +117,11 @@ function inMemory(options: MemoryOptions = {}): TransportFixture {
 
 transportConformance("net over IPv4", () => overTcp("127.0.0.1"));
 if (hasIpv6) transportConformance("net over IPv6", () => overTcp("::1"));
+transportConformance("kcp over IPv4", () => overKcp("127.0.0.1"));
+if (hasIpv6) transportConformance("kcp over IPv6", () => overKcp("::1"));
+transportConformance("kcp with parity", () =>
+  overKcp("127.0.0.1", { fec: { data: 10, parity: 3 } }),
+);
 transportConformance("unix", () => overUnix());
 transportConformance("ws over IPv4", () => overWebSockets("ws", "127.0.0.1"));
 if (hasIpv6) transportConformance("ws over IPv6", () => overWebSockets("ws", "[::1]"));

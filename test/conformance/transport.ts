@@ -33,6 +33,8 @@ export interface TransportFixture {
   readonly malformed: readonly Section[];
   /** See `PipeTraits`. */
   readonly pausable?: boolean;
+  /** See `PipeTraits`. */
+  readonly tellsEnd?: boolean;
 }
 
 export function transportConformance(

@@ -23,11 +23,23 @@ export class Program {
   #stderr = "";
   #over = false;
 
-  /** A TypeScript file from the root, run with the source condition as the README says. */
-  constructor(file: string, args: readonly string[] = [], cwd: string = ROOT) {
+  /**
+   * A file from the root: of TypeScript, run with the source condition as the README says, or of Python. `before` is
+   * a command that runs it: `nsenter` and its options.
+   */
+  constructor(
+    file: string,
+    args: readonly string[] = [],
+    cwd: string = ROOT,
+    before: readonly string[] = [],
+  ) {
     const tsx = import.meta.resolve("tsx");
-    const node = ["--import", tsx, "--conditions=@testudo/source", `${ROOT}/${file}`];
-    this.#child = spawn(process.execPath, [...node, ...args], { cwd });
+    const node = [process.execPath, "--import", tsx, "--conditions=@testudo/source"];
+    const runner = file.endsWith(".py") ? ["python3"] : node;
+    const [command = "", ...rest] = [...before, ...runner, `${ROOT}/${file}`, ...args];
+    this.#child = spawn(command, rest, { cwd });
+    // It may have ended by itself when it is told something.
+    this.#child.stdin.on("error", () => {});
     this.#child.stdout.setEncoding("utf8").on("data", (text: string) => {
       this.#stdout += text;
       this.#tell();

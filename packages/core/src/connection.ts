@@ -31,6 +31,27 @@ export interface BytePipe extends AsyncIterable<Uint8Array> {
 }
 
 /**
+ * Unreliable messages. Each arrives whole or not at all, in any order, at most once; reading them gives those
+ * that arrived, the oldest dropped when nobody reads. Iterating twice gives the same iterator: there is one
+ * reader, leaving a loop closes nothing, and a `return()` takes back a `next()` that waits.
+ */
+export interface DatagramPipe extends AsyncIterable<Uint8Array> {
+  /** The longest that can be sent now, in bytes; it may grow and shrink, and is 0 when it is over. */
+  readonly maxBytes: number;
+  /** Sends the bytes, which it does not keep. False when they were dropped at once. Never throws. */
+  send(bytes: Uint8Array): boolean;
+}
+
+/** Those beside a connection's stream, with which they end. */
+export interface Datagrams extends DatagramPipe {
+  /**
+   * For whoever made the session, once: begins, sealed under these 32 bytes that only the two ends know, or
+   * unsealed without. Before it nothing is sent, and what arrives is dropped.
+   */
+  start(key?: Uint8Array): void;
+}
+
+/**
  * Iterating twice gives the same iterator: there is one reader, and leaving a loop closes nothing. Where the
  * iterator has a `return()`, that takes back a `next()` that waits, which is then done with nothing read.
  */
@@ -41,6 +62,8 @@ export interface Connection extends BytePipe {
   readonly local: boolean;
   /** What a `wrap` has to say of this connection; carried through every transform. */
   readonly meta?: unknown;
+  /** Absent where the transport has none. A stack starts them, under the key that its session exports. */
+  readonly datagrams?: Datagrams | undefined;
 }
 
 export interface Listener {

@@ -5,7 +5,7 @@
  * then on: a connection on which both have said goodbye, or that is being closed, does not linger.
  */
 
-import type { BytePipe, Connection, Side } from "./connection.ts";
+import type { BytePipe, Connection, DatagramPipe, Side } from "./connection.ts";
 import { networkError } from "./errors.ts";
 import { PeerId } from "./identity.ts";
 import type { Runtime } from "./runtime.ts";
@@ -30,6 +30,8 @@ export class MultiStream implements BytePipe {
   readonly stack: string;
   /** What `wrap` said of the connection. */
   readonly meta: unknown;
+  /** Unreliable messages beside it; `undefined` where its stack has none. They end with the connection. */
+  readonly datagrams: DatagramPipe | undefined;
   /** Whether `end()` leaves the other direction open: where the transport can, or the session has a goodbye. */
   readonly halfClose: boolean;
   readonly #options: MultiStreamOptions;
@@ -56,6 +58,7 @@ export class MultiStream implements BytePipe {
     this.side = link.side;
     this.stack = stack.name;
     this.meta = connection.meta;
+    this.datagrams = link.datagrams;
     this.halfClose = stack.transport.halfClose || session.end !== undefined;
     this.#options = options;
     this.#endsOneWay = stack.transport.halfClose;

@@ -5,7 +5,8 @@
  */
 
 import { type Channel, ChannelHost } from "./channel.ts";
-import type { Side } from "./connection.ts";
+import type { DatagramPipe, Side } from "./connection.ts";
+import { PeerDatagrams } from "./datagrams.ts";
 import { NetworkError, networkError } from "./errors.ts";
 import { FLAGS, type Frame } from "./frame.ts";
 import { type Goodbye, saidByUs } from "./goodbye.ts";
@@ -27,7 +28,7 @@ import { isCoreOpcode, OPCODES } from "./opcode.ts";
 import type { Batch } from "./outbox.ts";
 import { Requests } from "./requests.ts";
 import type { Runtime } from "./runtime.ts";
-import type { Stream } from "./stream.ts";
+import { count, type Stream, type Traffic } from "./stream.ts";
 
 /** What users and plugins see of a peer. */
 export interface Peer {
@@ -65,6 +66,11 @@ export interface Peer {
   /** A byte pipe inside this peer's stream, once the other side's handler for `name` took it. */
   openChannel(name: string, options?: { signal?: AbortSignal }): Promise<Channel>;
   /**
+   * Unreliable messages beside its stream; `undefined` where its stack has none. Those of a peer that moves to
+   * another stream go on there, and rest while that has none. They end with the peer.
+   */
+  readonly datagrams: DatagramPipe | undefined;
+  /**
    * Leaves it politely: what was sent still goes out, then `goodbye` tells it why. Its address stays
    * wanted, so it may be dialled again; `network.delete(peer)` takes the address back. Idempotent.
    */
@@ -84,13 +90,6 @@ export interface PeerOwner {
   channelHandler(
     name: string,
   ): ((channel: Channel, peer: Peer) => void | Promise<void>) | undefined;
-}
-
-export interface Traffic {
-  messagesIn: number;
-  messagesOut: number;
-  bytesIn: number;
-  bytesOut: number;
 }
 
 export class LivePeer implements Peer, MessageOrigin {
@@ -117,6 +116,7 @@ export class LivePeer implements Peer, MessageOrigin {
   /** Made with the first request, as what follows is with its first use: most peers of a large network are idle. */
   #requests: Requests | undefined;
   #channels: ChannelHost | undefined;
+  #datagrams: PeerDatagrams | undefined;
 
   constructor(id: PeerId, stream: Stream, owner: PeerOwner) {
     this.id = id;
@@ -150,6 +150,7 @@ export class LivePeer implements Peer, MessageOrigin {
     const from = this.#stream;
     this.#stream = to;
     to.handler = this;
+    this.#datagrams?.moveTo(to.datagrams);
     this.#move = new Move({
       from,
       to,
@@ -278,6 +279,13 @@ export class LivePeer implements Peer, MessageOrigin {
     return this.#channelHost.open(name, options);
   }
 
+  get datagrams(): DatagramPipe | undefined {
+    const { datagrams } = this.stream;
+    if (datagrams === undefined) return undefined;
+    this.#datagrams ??= new PeerDatagrams(datagrams, this.stream.ended !== undefined);
+    return this.#datagrams;
+  }
+
   /** One frame of an admitted peer. Throws `ProtocolError` when the protocol is broken. */
   frame(frame: Frame): void {
     if (isCoreOpcode(frame.opcode)) {
@@ -294,6 +302,7 @@ export class LivePeer implements Peer, MessageOrigin {
     this.lastError = reason;
     this.#requests?.fail(reason);
     this.#channels?.close(reason);
+    this.#datagrams?.finish();
     this.#move?.from.close({ code: "STREAM_CLOSED", text: "the peer is over" });
     this.#owner.left(this, reason);
   }
@@ -380,13 +389,6 @@ export class LivePeer implements Peer, MessageOrigin {
       return refused(error);
     }
   }
-}
-
-function count(into: Traffic, stream: Stream): void {
-  into.messagesIn += stream.messagesIn;
-  into.messagesOut += stream.messagesOut;
-  into.bytesIn += stream.bytesIn;
-  into.bytesOut += stream.bytesOut;
 }
 
 /** A rejection that crashes nobody who does not look at it. */

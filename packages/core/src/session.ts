@@ -5,7 +5,7 @@
 
 import type { Section } from "./address.ts";
 import { concat, EMPTY } from "./bytes.ts";
-import type { Connection } from "./connection.ts";
+import type { Connection, Datagrams } from "./connection.ts";
 import { asError, networkError } from "./errors.ts";
 import type { Session } from "./transform.ts";
 
@@ -110,6 +110,11 @@ export class SealedConnection implements Connection {
 
   get local(): boolean {
     return this.#connection.local;
+  }
+
+  /** Those of the connection below: sealed by a key of the session, not by its boxes. */
+  get datagrams(): Datagrams | undefined {
+    return this.#connection.datagrams;
   }
 
   write(...pieces: readonly Uint8Array[]): boolean {

@@ -7,7 +7,13 @@
 
 import { makeRoute, type Route, type Section, sectionKey, shownRoute } from "./address.ts";
 import { equal } from "./bytes.ts";
-import { type Connection, type Listener, type Side, Wire } from "./connection.ts";
+import {
+  type Connection,
+  type DatagramPipe,
+  type Listener,
+  type Side,
+  Wire,
+} from "./connection.ts";
 import {
   aboutAddress,
   asError,
@@ -30,6 +36,8 @@ export type StackParts = readonly [Transport, ...Transform[]];
 export interface Link {
   readonly connection: Connection;
   readonly session: Session;
+  /** Of the connection, started; absent where the transport has none, or the stack no key to seal them with. */
+  readonly datagrams?: DatagramPipe;
   /** Plaintext that arrived right behind the handshake. */
   readonly opened: readonly Uint8Array[];
   readonly side: Side;
@@ -235,6 +243,14 @@ export class Stack {
     );
   }
 
+  /** A stack that proves keys has no datagrams that anybody could forge: without a key for them it has none. */
+  #startDatagrams({ datagrams }: Connection, session: Session): DatagramPipe | undefined {
+    if (session.exportKey !== undefined) datagrams?.start(session.exportKey("datagrams"));
+    else if (this.authenticates) return undefined;
+    else datagrams?.start();
+    return datagrams;
+  }
+
   async #shake(
     raw: Connection,
     side: Side,
@@ -296,9 +312,11 @@ export class Stack {
         }
       }
       if (limit.over) throw limit.reason;
+      const datagrams = this.#startDatagrams(connection, session);
       return {
         connection,
         session,
+        ...(datagrams === undefined ? {} : { datagrams }),
         opened,
         side,
         connectedAt,

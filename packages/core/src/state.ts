@@ -3,8 +3,9 @@
  */
 
 import type { Side } from "./connection.ts";
-import type { LivePeer, Traffic } from "./peer.ts";
+import type { LivePeer } from "./peer.ts";
 import type { PluginState } from "./plugin-host.ts";
+import type { Traffic } from "./stream.ts";
 
 export interface PeerState {
   readonly id: string;

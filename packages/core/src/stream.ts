@@ -6,7 +6,7 @@
  */
 
 import type { Section } from "./address.ts";
-import type { Side } from "./connection.ts";
+import type { DatagramPipe, Side } from "./connection.ts";
 import { asNetworkError, type NetworkError, networkError } from "./errors.ts";
 import { decodeFrame, encodeHeader, type Frame, FrameDecoder } from "./frame.ts";
 import { decodeGoodbye, encodeGoodbye, type Goodbye, saidByPeer, saidByUs } from "./goodbye.ts";
@@ -34,6 +34,13 @@ export interface StreamHandler {
   released(): void;
 }
 
+export interface Traffic {
+  messagesIn: number;
+  messagesOut: number;
+  bytesIn: number;
+  bytesOut: number;
+}
+
 export class Stream implements OutboxOwner {
   readonly side: Side;
   readonly address: string;
@@ -41,6 +48,8 @@ export class Stream implements OutboxOwner {
   readonly local: boolean;
   readonly remoteKey: Uint8Array | undefined;
   readonly auth: unknown;
+  /** Beside it; they know nothing of frames. */
+  readonly datagrams: DatagramPipe | undefined;
   /** May be replaced at any time; the next frame goes to the new one. */
   handler: StreamHandler;
   /** Frames but the goodbye; messages are those of them that are not core's own. */
@@ -74,6 +83,7 @@ export class Stream implements OutboxOwner {
     this.local = link.connection.local;
     this.remoteKey = link.session.remoteKey;
     this.auth = link.session.auth;
+    this.datagrams = link.datagrams;
     this.handler = handler;
     this.#link = link;
     this.#options = options;
@@ -346,4 +356,12 @@ export class Stream implements OutboxOwner {
       }, limits.stallTimeoutMs);
     }
   }
+}
+
+/** Adds what went over `stream`. */
+export function count(into: Traffic, stream: Stream): void {
+  into.messagesIn += stream.messagesIn;
+  into.messagesOut += stream.messagesOut;
+  into.bytesIn += stream.bytesIn;
+  into.bytesOut += stream.bytesOut;
 }

@@ -2,10 +2,11 @@ import { describe, expect, it } from "vitest";
 import { settled, VirtualRuntime } from "../../../test/support/virtual-runtime.ts";
 import { parseAddress, type Route, section } from "../src/address.ts";
 import { concat, toBase64 } from "../src/bytes.ts";
-import type { Connection, Listener } from "../src/connection.ts";
+import type { Connection, Datagrams, Listener } from "../src/connection.ts";
 import { networkError } from "../src/errors.ts";
 import { Identity } from "../src/identity.ts";
 import { deferred } from "../src/queue.ts";
+import { SealedConnection } from "../src/session.ts";
 import { Stack, type StackOptions, type StackParts } from "../src/stack.ts";
 import type { Session, Transform } from "../src/transform.ts";
 import type { Transport } from "../src/transport.ts";
@@ -127,6 +128,30 @@ describe("a stack", () => {
     expect(stack.addressOf(listener, identity)).toBe(
       `manual:host:7~instant:${identity.id.text}~toy`,
     );
+  });
+
+  it("starts datagrams under the session's key, and leaves them alone where they could be forged", async () => {
+    const startsWith = async (...transforms: readonly Transform[]): Promise<unknown[]> => {
+      const starts: unknown[] = [];
+      const datagrams: Datagrams = {
+        maxBytes: 0,
+        send: () => false,
+        start: (key) => void starts.push(key),
+        async *[Symbol.asyncIterator]() {},
+      };
+      const connection = Object.assign(new ManualConnection(), { datagrams });
+      const stack = new Stack([giving(connection), ...transforms]);
+      const names = ["manual:a", ...transforms.map(({ name }) => name)].join("~");
+      const link = await stack.dial(route(names), options());
+      expect(new SealedConnection(link.connection, link.session).datagrams).toBe(datagrams);
+      expect(link.datagrams).toBe(starts.length === 0 ? undefined : datagrams);
+      return starts;
+    };
+    const exporting = (): Session => ({ ...toySession(), exportKey: () => KEY });
+    expect(await startsWith()).toEqual([undefined]);
+    expect(await startsWith(instant(exporting))).toEqual([KEY]);
+    expect(await startsWith(instant(() => toySession(), false))).toEqual([undefined]);
+    expect(await startsWith(instant(() => toySession(), true))).toEqual([]);
   });
 
   it("listens where its transport can", async () => {

@@ -72,13 +72,13 @@ export interface CreateNetworkOptions extends NetworkOptions {
 }
 
 /**
- * `net`, `ws`, `unix` and `onion`, each with `noise` and `shs`; `net` also with `noise-chacha`, and `net` and
+ * `net`, `ws`, `unix`, `onion` and `kcp`, each with `noise` and `shs`; `net` also with `noise-chacha`, and `net` and
  * `unix` with `noauth` (on this machine only, unless allowed). All but `net` are loaded at the first use.
  */
 export function defaultStacks(appKey?: Uint8Array | string): readonly StackParts[] {
   const handshake = { noise: noise(), shs: shs(appKey === undefined ? {} : { appKey }) };
   const tcp = net();
-  const [web, local, tor] = [webSocket(), unixSocket(), throughTor()];
+  const [web, local, tor, udp] = [webSocket(), unixSocket(), throughTor(), overUdp()];
   return [
     [tcp, handshake.noise],
     [tcp, noiseChacha()],
@@ -91,6 +91,8 @@ export function defaultStacks(appKey?: Uint8Array | string): readonly StackParts
     [local, noauth()],
     [tor, handshake.noise],
     [tor, handshake.shs],
+    [udp, handshake.noise],
+    [udp, handshake.shs],
   ];
 }
 
@@ -118,6 +120,14 @@ function throughTor(): Transport {
     halfClose: false,
     listens: false,
     load: async () => (await import("@testudo/transports/onion")).onion(),
+  });
+}
+
+function overUdp(): Transport {
+  return lazy({
+    name: "kcp",
+    halfClose: true,
+    load: async () => (await import("@testudo/transports/kcp")).kcp(),
   });
 }
 

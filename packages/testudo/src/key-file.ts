@@ -8,11 +8,10 @@
 import { open, rm } from "node:fs/promises";
 import { equal, fromBase64, Identity, toBase64 } from "@testudo/core";
 import { CommandError, fileTrouble } from "./failure.ts";
+import { readSecretFile } from "./secret-file.ts";
 
 /** Where `key new` puts it unless told otherwise. */
 export const DEFAULT_KEY_FILE = "testudo.key";
-/** More than an identity file ever has. */
-const MAX_FILE_BYTES = 4_096;
 
 interface Fields {
   readonly type?: unknown;
@@ -49,11 +48,14 @@ export async function writeKeyFile(file: string, identity: Identity): Promise<vo
 
 /** Throws `KEY_UNREADABLE` or `KEY_MALFORMED`. `warn` hears of a file that others may read. */
 export async function readKeyFile(file: string, warn: (text: string) => void): Promise<Identity> {
-  const { text, mode } = await read(file);
-  if (process.platform !== "win32" && (mode & 0o077) !== 0) {
-    warn(`others may read ${file}; keep it to yourself: chmod 600 ${file}`);
-  }
-  const fields = parsed(text);
+  const bytes = await readSecretFile(file, warn).catch((error: unknown) => {
+    throw new CommandError(
+      "KEY_UNREADABLE",
+      `cannot read ${file}: ${fileTrouble(error)}; testudo key new --file ${file} makes one`,
+      { cause: error },
+    );
+  });
+  const fields = parsed(new TextDecoder().decode(bytes));
   const secret = typeof fields.secret === "string" ? fromBase64(fields.secret) : undefined;
   const open = typeof fields.public === "string" ? fromBase64(fields.public) : undefined;
   if (fields.type !== "ed25519" || secret?.length !== 64 || open?.length !== 32) {
@@ -67,26 +69,6 @@ export async function readKeyFile(file: string, warn: (text: string) => void): P
   }
   if (!equal(identity.publicKey, open)) throw malformed(file);
   return identity;
-}
-
-async function read(file: string): Promise<{ text: string; mode: number }> {
-  try {
-    const handle = await open(file, "r");
-    try {
-      const { mode } = await handle.stat();
-      const buffer = new Uint8Array(MAX_FILE_BYTES);
-      const { bytesRead } = await handle.read(buffer, 0, buffer.length);
-      return { text: new TextDecoder().decode(buffer.subarray(0, bytesRead)), mode };
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    throw new CommandError(
-      "KEY_UNREADABLE",
-      `cannot read ${file}: ${fileTrouble(error)}; testudo key new --file ${file} makes one`,
-      { cause: error },
-    );
-  }
 }
 
 function parsed(text: string): Fields {

@@ -21,6 +21,8 @@ import {
   type Transform,
   type Transport,
 } from "@testudo/core";
+import type { KcpTransportOptions } from "@testudo/transports/kcp";
+import type { KcpgoOptions } from "@testudo/transports/kcpgo";
 
 /** What the options of a command say to the protocols that its addresses name. */
 export interface ProtocolOptions {
@@ -34,6 +36,9 @@ export interface ProtocolOptions {
   /** Of `wss`: what a listener proves to be, and whom a dialer trusts. In PEM. */
   readonly certificate?: { readonly cert: string; readonly key: string };
   readonly ca?: string;
+  readonly kcp?: Pick<KcpTransportOptions, "fec">;
+  /** What both ends agreed on beforehand; without it no address of `kcpgo` can be used. */
+  readonly kcpgo?: KcpgoOptions;
 }
 
 type Load<T> = (options: ProtocolOptions) => Promise<T>;
@@ -49,6 +54,18 @@ const TRANSPORTS: Readonly<Record<string, Load<Transport>>> = {
   unix: async () => (await import("@testudo/transports/unix")).unix(),
   onion: async (options) =>
     (await import("@testudo/transports/onion")).onion(pick(options, "proxy")),
+  kcp: async (options) =>
+    (await import("@testudo/transports/kcp")).kcp({
+      ...options.kcp,
+      ...pick(options, "scope"),
+      ...hostsOf(options),
+    }),
+  kcpgo: async (options) =>
+    (await import("@testudo/transports/kcpgo")).kcpgo({
+      ...options.kcpgo,
+      ...pick(options, "scope"),
+      ...hostsOf(options),
+    }),
 };
 
 const TRANSFORMS: Readonly<Record<string, Load<Transform>>> = {
@@ -174,6 +191,13 @@ export class Protocols {
     if (transport === undefined) throw new TypeError("route has no sections");
     const load = loadOf(TRANSPORTS, transport, "transport", address);
     const loads = transforms.map((each) => loadOf(TRANSFORMS, each, "transform", address));
+    if (transport.name === "kcpgo" && this.#options.kcpgo === undefined) {
+      throw networkError(
+        "ADDRESS_UNSUPPORTED",
+        "kcpgo needs the password of its listener: --kcpgo-password-file F",
+        { address },
+      );
+    }
     if (transforms.length === 0 && !bare) {
       throw networkError(
         "ADDRESS_UNSUPPORTED",

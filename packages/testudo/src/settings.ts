@@ -20,6 +20,7 @@ import {
 import type { Arguments, OptionTable } from "./arguments.ts";
 import type { CommandContext } from "./command.ts";
 import { CommandError, fileTrouble, UsageError } from "./failure.ts";
+import { KCP_OPTIONS, readKcp } from "./kcp-settings.ts";
 import { isProtocol, type ProtocolOptions, Protocols } from "./protocols.ts";
 
 /** Of every command that runs a node. */
@@ -36,6 +37,7 @@ export const NODE_OPTIONS: OptionTable = {
     value: "B64",
     help: "of shs only: 32 bytes in base64 (default: the network id)",
   },
+  ...KCP_OPTIONS,
 };
 
 /** Of commands that dial. */
@@ -92,12 +94,17 @@ export async function readSettings({ args, io, out }: CommandContext): Promise<N
   const level = args.text("log-level") ?? "silent";
   if (!LEVELS.includes(level)) throw new UsageError(`--log-level is one of ${LEVELS.join(", ")}`);
   const choice = choiceOf(args);
-  const protocols = new Protocols({ ...protocolOptions(args), ...(await readTls(args)) });
+  const warn = (warning: string): void => out.note(warning);
+  const protocols = new Protocols({
+    ...protocolOptions(args),
+    ...(await readTls(args)),
+    ...(await readKcp(args, warn)),
+  });
   const file = args.text("key");
   const identity =
     file === undefined
       ? Identity.generate()
-      : await (await import("./key-file.ts")).readKeyFile(file, (warning) => out.note(warning));
+      : await (await import("./key-file.ts")).readKeyFile(file, warn);
   return {
     identity,
     networkId: args.text("network-id") ?? DEFAULT_NETWORK,

@@ -4,7 +4,7 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
@@ -18,6 +18,12 @@ const vector = (kind: "cert" | "key"): string =>
 const CERTIFICATE = vector("cert");
 const TRUST = ["--tls-ca", CERTIFICATE];
 const folder = mkdtempSync(join(tmpdir(), "testudo-"));
+const PASSWORD = join(folder, "password");
+writeFileSync(PASSWORD, "a secret\n", { mode: 0o600 });
+/** What both ends of kcpgo must know. */
+const KCPGO = ["--kcpgo-crypt", "aes", "--kcpgo-fec", "10,3"];
+const TYPED = [...KCPGO, "--kcpgo-password", "a secret"];
+const FROM_FILE = [...KCPGO, "--kcpgo-password-file", PASSWORD];
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe("the command", () => {
@@ -45,21 +51,39 @@ describe("the command", () => {
     expect(once(["frob"]).status).toBe(2);
   });
 
-  test("loads only what it needs", async () => {
+  test.each([
+    ["net", "kcp kcpgo udp"],
+    ["kcp", "kcpgo"],
+  ])("loads only what it needs for %s", async (transport, unnamed) => {
     await using listener = new Process(
-      ["listen", "net:127.0.0.1:0~noise", "--json"],
-      ["--import", `data:text/javascript,${encodeURIComponent(LOADED)}`],
+      ["listen", `${transport}:127.0.0.1:0~noise`, "--json"],
+      ["--import", LOADING],
     );
     await listener.out.event("listening");
     listener.child.kill("SIGTERM");
     expect(await listener.exit).toBe(0);
     const loaded = listener.err.text;
     expect(loaded).toMatch(/dist\/commands\/listen\.js/);
-    const others = ["shs", "ws", "unix", "onion", "noauth", "gzip"];
+    expect(loaded).toContain(`transports/dist/${transport}/`);
+    const others = ["shs", "ws", "unix", "onion", "noauth", "gzip", ...unnamed.split(" ")];
     for (const unwanted of ["pino", "@noble", "node_modules/ws/", "commands/demo.js"].concat(
       others.map((name) => `transports/dist/${name}/`),
     )) {
       expect(loaded).not.toContain(unwanted);
+    }
+  });
+
+  test("a network of the package loads no transport but net before an address names it", () => {
+    const program = `
+      import { createNetwork } from "testudo";
+      const network = createNetwork();
+      await network.listen("net:127.0.0.1:0~noise");
+      await network.close();`;
+    const words = ["--import", LOADING, "--input-type=module", "-e", program];
+    const { status, stderr } = spawnSync(process.execPath, words, { cwd: ROOT, encoding: "utf8" });
+    expect([status, stderr]).toEqual([0, expect.stringContaining("transports/dist/net/")]);
+    for (const name of ["ws", "unix", "onion", "kcp", "kcpgo", "udp"]) {
+      expect(stderr).not.toContain(`transports/dist/${name}/`);
     }
   });
 });
@@ -72,6 +96,7 @@ const LOADED = `
     "export async function load(url, context, next) { writeSync(2, url + '\\\\n'); return next(url, context); }"
   ));
 `;
+const LOADING = `data:text/javascript,${encodeURIComponent(LOADED)}`;
 
 describe("processes talk to each other", () => {
   test("listen prints what send sends, and both end well", async () => {
@@ -123,6 +148,9 @@ describe("processes talk to each other", () => {
     ["ws://127.0.0.1:0~noise"],
     ["wss://localhost:0~noise", ["--tls-cert", CERTIFICATE, "--tls-key", vector("key")], TRUST],
     ["unix:FOLDER/socket~noauth"],
+    ["kcp:127.0.0.1:0~noise", [], ["--kcp-fec", "10,3"]],
+    ["kcp:127.0.0.1:0"],
+    ["kcpgo:127.0.0.1:0~noise", FROM_FILE, TYPED],
   ])(
     "pipe carries bytes to the end over %s, with half-close, and its reader sees the end",
     async (stack, listens = [], dials = []) => {
@@ -139,6 +167,37 @@ describe("processes talk to each other", () => {
       expect([dialer.out.text, dialer.err.text]).toEqual(["answer", ""]);
     },
   );
+
+  test("pipe carries bytes both ways over bare kcpgo, with a password and parity", async () => {
+    const words = ["pipe", "--listen", "kcpgo:127.0.0.1:0", "--json", ...TYPED];
+    await using listener = new Process(words);
+    const { addresses } = await listener.err.event("listening");
+    await using dialer = new Process(["pipe", (addresses as string[])[0] ?? "", ...FROM_FILE]);
+    const [there, back] = [randomBytes(1_000_000), randomBytes(500_000)];
+    dialer.stdin.write(there);
+    listener.stdin.write(back);
+    await listener.out.until(() => listener.out.bytes.length === there.length);
+    await dialer.out.until(() => dialer.out.bytes.length === back.length);
+    // It has no word for an end: each side ends by itself, after the end of its input.
+    dialer.stdin.end();
+    listener.stdin.end();
+    expect([await dialer.exit, await listener.exit]).toEqual([0, 0]);
+    expect(listener.out.bytes.equals(there)).toBe(true);
+    expect(dialer.out.bytes.equals(back)).toBe(true);
+    expect(dialer.err.text + listener.err.text).not.toContain("a secret");
+  });
+
+  test("listen, send and ping speak kcpgo when told how", async () => {
+    await using listener = new Process(["listen", "kcpgo:127.0.0.1:0~noise", "--json", ...TYPED]);
+    const { addresses } = await listener.out.event("listening");
+    const [address = ""] = addresses as string[];
+    expect(once(["send", address, "hello", ...FROM_FILE]).status).toBe(0);
+    await listener.out.event(({ text }) => text === "hello");
+    expect(once(["ping", address, "-c", "2", "--json", ...FROM_FILE]).status).toBe(0);
+    listener.child.kill("SIGTERM");
+    expect(await listener.exit).toBe(0);
+    expect(listener.err.text).toBe("");
+  });
 
   test("pipe holds little while its reader does not read", async () => {
     const total = 64 * 1024 * 1024;

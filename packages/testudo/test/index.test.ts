@@ -28,6 +28,8 @@ describe("createNetwork", () => {
     "unix:FOLDER/a~noise",
     "unix:FOLDER/b~shs",
     "unix:FOLDER/c~noauth",
+    "kcp:127.0.0.1:0~noise",
+    "kcp:127.0.0.1:0~shs",
   ])("speaks %s", async (address) => {
     const [a, b] = [create(), create()];
     const heard = new Promise<string | undefined>((resolve) => {
@@ -49,12 +51,20 @@ describe("createNetwork", () => {
     });
   });
 
+  test("has datagrams beside the stream of kcp, and none beside that of net", async () => {
+    const listener = create();
+    const dial = async (address: string) => create().add(await listener.listen(address));
+    expect((await dial("kcp:127.0.0.1:0~noise")).datagrams).toBeDefined();
+    expect((await dial("net:127.0.0.1:0~noise")).datagrams).toBeUndefined();
+  });
+
   test("what is wrong with an address is told, whichever transport it is of", async () => {
     const network = create();
-    const address = "ws://127.0.0.1:0~noise;ws:127.0.0.1:80~noise;unix:~noise";
+    const address =
+      "ws://127.0.0.1:0~noise;ws:127.0.0.1:80~noise;unix:~noise;kcp:127.0.0.1:0~noise";
     await expect(network.add(address)).rejects.toMatchObject({
       code: "ADDRESS_MALFORMED",
-      attempts: [{ stage: "parse" }, { stage: "parse" }, { stage: "parse" }],
+      attempts: [{ stage: "parse" }, { stage: "parse" }, { stage: "parse" }, { stage: "parse" }],
     });
   });
 

@@ -72,17 +72,18 @@ describe("lazy", () => {
 });
 
 test("the lazy ones among the default stacks say of themselves what they are", async () => {
-  const [{ ws }, { unix }, { onion }] = await Promise.all([
+  const [{ ws }, { unix }, { onion }, { kcp }] = await Promise.all([
     import("@testudo/transports/ws"),
     import("@testudo/transports/unix"),
     import("@testudo/transports/onion"),
+    import("@testudo/transports/kcp"),
   ]);
   const facts = (transport: Transport) => {
     const { name, names, halfClose, listen } = transport;
     return { name, names, halfClose, listens: listen !== undefined };
   };
   const given = new Map(defaultStacks().map(([transport]) => [transport.name, transport]));
-  for (const real of [ws(), unix(), onion()]) {
+  for (const real of [ws(), unix(), onion(), kcp()]) {
     const ours = given.get(real.name);
     expect(ours === undefined ? undefined : facts(ours)).toEqual(facts(real));
   }

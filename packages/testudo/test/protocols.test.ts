@@ -18,6 +18,8 @@ describe("what can be wrong with a route", () => {
     `net:::1:80~noise-chacha:${key}`,
     `net:host:80~shs:${key}`,
     "net:127.0.0.1:80~noauth",
+    "kcp:127.0.0.1:80~noise",
+    `kcp:::1:80~shs:${key}`,
   ])("nothing with %s", async (text) => {
     expect(await problemOf(text, { side: "dialer" })).toBeUndefined();
   });
@@ -32,6 +34,10 @@ describe("what can be wrong with a route", () => {
     ["carrier-pigeon:a~noise", "ADDRESS_UNSUPPORTED", /no transport of this build; it has net/],
     ["net:127.0.0.1:80~rot13", "ADDRESS_UNSUPPORTED", /no transform of this build/],
     ["net:127.0.0.1:80~constructor", "ADDRESS_UNSUPPORTED", /no transform/],
+    ["kcp:127.0.0.1:0~noise", "ADDRESS_MALFORMED", /port 0/],
+    ["kcp:127.0.0.1~noise", "ADDRESS_MALFORMED", /HOST:PORT/],
+    ["kcp:127.0.0.1:80", "ADDRESS_UNSUPPORTED", /~noise/],
+    ["kcpgo:127.0.0.1:80~noise", "ADDRESS_UNSUPPORTED", /--kcpgo-password-file/],
   ])("%s: %s", async (text, code, message) => {
     const problem = await problemOf(text, { side: "dialer" });
     expect(problem).toMatchObject({ name: "AddressError", code });
@@ -122,6 +128,20 @@ describe("the stacks", () => {
     ]);
   });
 
+  test("kcpgo is there when it has what both ends must know, and passed over otherwise", async () => {
+    const dialer = { side: "dialer" } as const;
+    const address = "kcpgo:a:1~noise;kcp:a:1~noise;kcpgo:a:0~noise";
+    const without = new Protocols();
+    expect(await without.usable(address, dialer)).toMatchObject({ text: "kcp:a:1~noise" });
+    expect(await namesOf(without)).toEqual(["kcp~noise"]);
+    const knowing = new Protocols({ kcpgo: { password: "secret", fec: [10, 3] } });
+    expect(await knowing.usable(address, dialer)).toMatchObject({
+      text: "kcpgo:a:1~noise;kcp:a:1~noise",
+      problems: [{ cause: { code: "ADDRESS_MALFORMED" } }],
+    });
+    expect(await namesOf(knowing)).toEqual(["kcpgo~noise", "kcp~noise"]);
+  });
+
   test("what is not named is not there", async () => {
     const protocols = new Protocols();
     await protocols.speak(routeOf("quic:a:1~noise"), { side: "dialer" });
@@ -136,6 +156,8 @@ test.each([
   ["net~noise", true],
   ["unix~shs", true],
   ["net~noise~noise", true],
+  ["kcp~noise", true],
+  ["kcpgo", true],
   ["", false],
   ["noise~net", false],
   ["net~rot13", false],

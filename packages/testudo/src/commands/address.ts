@@ -17,7 +17,7 @@ export const address: Command = {
   run,
 };
 
-/** Transports that encrypt by themselves. */
+/** Transports that encrypt by themselves. Of `kcpgo` nobody knows: its options say. */
 const SEALED: ReadonlySet<string> = new Set(["wss", "onion"]);
 
 async function run(context: CommandContext): Promise<undefined> {
@@ -72,7 +72,8 @@ async function check({ out }: CommandContext, text: string): Promise<void> {
 }
 
 function speak(routes: readonly Route[]): Promise<Spoken[]> {
-  const protocols = new Protocols();
+  // Any crypt does where nothing is dialled.
+  const protocols = new Protocols({ kcpgo: { crypt: "null" } });
   return Promise.all(routes.map((route) => protocols.speak(route, { side: "dialer" })));
 }
 
@@ -89,10 +90,20 @@ function verdict({ route, stack, problem }: Spoken) {
 
 /** What a person should know of a route that can be dialled. */
 function remarksOn(route: Route, stack: Stack): string[] {
-  if (stack.authenticates) {
-    const named = stack.expectedKey(route) !== undefined;
-    return named ? [] : ["no key in it, so whoever answers is taken"];
-  }
+  const { name } = stack.transport;
+  return [
+    ...(name === "kcpgo" ? ["its options must be those of the listener"] : []),
+    ...(stack.authenticates ? remarksOnKey(route, stack) : [remarkOnOpen(route, name)]),
+  ];
+}
+
+function remarksOnKey(route: Route, stack: Stack): string[] {
+  const named = stack.expectedKey(route) !== undefined;
+  return named ? [] : ["no key in it, so whoever answers is taken"];
+}
+
+function remarkOnOpen(route: Route, transport: string): string {
+  if (transport === "kcpgo") return "nobody proves a key, and one password opens everything";
   const sealed = SEALED.has(route.sections[0]?.name ?? "");
-  return [sealed ? "nobody proves a key" : "nothing is encrypted and nobody proves who he is"];
+  return sealed ? "nobody proves a key" : "nothing is encrypted and nobody proves who he is";
 }

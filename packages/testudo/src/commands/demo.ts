@@ -31,7 +31,8 @@ export const demo: Command = {
 };
 
 const NAMES = ["one", "two", "three"] as const;
-const STACKS = ["net:127.0.0.1:0~noise", "net:127.0.0.1:0~noise-chacha", "net:127.0.0.1:0~shs"];
+/** The last is the one that is killed: of TCP the system tells at once, over UDP nobody does. */
+const STACKS = ["net:127.0.0.1:0~noise", "kcp:127.0.0.1:0~noise", "net:127.0.0.1:0~shs"];
 /** A small file is spread over so long, so that one can watch. */
 const SHOW_MS = 2_000;
 /** From here on a file goes as fast as the receivers take it. */
@@ -66,7 +67,9 @@ async function run(context: CommandContext): Promise<number | undefined> {
   });
   try {
     const nodes = await Promise.all(children.map((child) => ready(context, child)));
-    screen.say("nodes", {}, "three nodes, three processes, three stacks");
+    const stacks = nodes.map(({ address }) => stackOf(address));
+    const text = `three nodes, three processes, three stacks: ${stacks.join(", ")} (kcp: over UDP)`;
+    screen.say("nodes", { stacks }, text);
     for (const { name, child, id, address } of nodes) {
       const fields = { name, pid: child.pid, id, address };
       screen.say("node", fields, `  ${name.padEnd(5)}  process ${child.pid}  ${address}`);
@@ -125,11 +128,16 @@ async function connect(
       ]);
       node.child.tell({ do: "dial", address: target.address });
       await both;
-      const stack = target.address.replace(/:[^~]*/g, "");
+      const stack = stackOf(target.address);
       const fields = { from: node.name, to: target.name, stack };
       screen.say("connected", fields, `  ${node.name} and ${target.name} connected over ${stack}`);
     }),
   );
+}
+
+/** `net~noise` of an address with places and keys. */
+function stackOf(address: string): string {
+  return address.replace(/:[^~]*/g, "");
 }
 
 /** Lines a second; throws `FILE_UNREADABLE`. */

@@ -18,7 +18,7 @@ const received = [two, three].map((node) => {
   return got;
 });
 
-await two.add(await one.listen("net:127.0.0.1:0~noise"));
+await one.add(await two.listen("kcp:127.0.0.1:0~noise"));
 await one.add(await three.listen("net:127.0.0.1:0~shs"));
 
 for (const line of lines) await one.broadcast(Line.of(line)).report();

@@ -79,6 +79,22 @@ describe("address check", () => {
     ]);
   });
 
+  test("knows kcp, and kcpgo without its password", async () => {
+    const text = `kcp:a:1~noise:${key};kcpgo:a:1~noise:${key};kcpgo:a:1~noauth;kcpgo:a:1`;
+    const { code, out } = await run(["address", "check", text]);
+    expect(code).toBe(0);
+    expect(out.lines).toEqual([
+      `can dial kcp:a:1~noise:${key} with kcp~noise`,
+      `can dial kcpgo:a:1~noise:${key} with kcpgo~noise: its options must be those of the listener`,
+      expect.stringMatching(
+        /^can dial kcpgo:a:1~noauth with kcpgo~noauth: .*: nobody proves a key/,
+      ),
+      expect.stringMatching(/^cannot dial kcpgo:a:1: kcpgo:a:1 names no transform/),
+    ]);
+    const parsed = await run(["address", "parse", text]);
+    expect(parsed.out.lines).toContain("  can dial with kcpgo~noise");
+  });
+
   test("with JSON in one object", async () => {
     const { code, out } = await run(["address", "check", `net:a:1~noise:${key}`, "--json"]);
     expect(code).toBe(0);

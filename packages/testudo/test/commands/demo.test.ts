@@ -32,8 +32,11 @@ describe("demo", { timeout: 30_000 }, () => {
       expect.stringMatching(/^p99 \d+(\.\d+)? ms$/),
     ]);
     for (const [pattern, times] of [
-      [/process \d+ {2}net:127\.0\.0\.1:\d+~(noise|noise-chacha|shs):/g, 3],
-      [/connected over net~(noise|noise-chacha|shs)\n/g, 3],
+      [/stacks: net~noise, kcp~noise, net~shs \(kcp: over UDP\)\n/g, 1],
+      [/process \d+ {2}net:127\.0\.0\.1:\d+~(noise|shs):/g, 2],
+      [/two {4}process \d+ {2}kcp:127\.0\.0\.1:\d+~noise:/g, 1],
+      [/connected over (net~noise|net~shs)\n/g, 2],
+      [/one and two connected over kcp~noise\n/g, 1],
       [new RegExp(`verified ${LINES} of ${LINES}`, "g"), 2],
       [/killing three \(SIGKILL\)/g, 1],
       [/(one|two) noticed: three left: .* \(TRUNCATED\)/g, 2],

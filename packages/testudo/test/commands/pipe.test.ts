@@ -24,12 +24,15 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const portOf = (address: string): number => Number(/:(\d+)(~|$)/.exec(address)?.[1]);
 const NET = "net:127.0.0.1:0";
 const WS = "ws://127.0.0.1:0";
+const KCP = "kcp:127.0.0.1:0";
+const KCPGO = "kcpgo:127.0.0.1:0";
 const UNIX = `unix:${folder}/socket`;
 /** Those whose ends can end one direction only. */
 const STACKS = [
   ...["~noise", "~noise-chacha", "~shs", "~noauth", "", "~noise~gzip"].map((rest) => NET + rest),
   ...["~noise", "~shs"].map((rest) => WS + rest),
   ...["~shs", "~noauth"].map((rest) => UNIX + rest),
+  ...["~noise", "~shs", ""].map((rest) => KCP + rest),
 ];
 const authenticates = (stack: string): boolean => /~(noise|shs)/.test(stack);
 
@@ -247,6 +250,35 @@ describe("pipe", () => {
     expect(err.text).toMatch(/certificate, as in --tls-cert FILE --tls-key FILE/);
   });
 
+  test.each([
+    ["--kcpgo-password", "a secret"],
+    ["--kcpgo-crypt", "aes-128", "--kcpgo-password", "a secret", "--kcpgo-fec", "10,3"],
+    ["--kcpgo-crypt", "aes-256-gcm", "--kcpgo-password", "a secret", "--kcpgo-kdf", "kcptun"],
+    ["--kcpgo-crypt", "none"],
+  ])("carries bytes both ways over kcpgo with %s %s", async (...words) => {
+    for (const rest of ["~noise", ""]) {
+      const server = listen(KCPGO + rest, "--echo", "--log-level", "trace", ...words);
+      const [address = ""] = await server.listening();
+      const bytes = randomBytes(100_000);
+      const client = await run(["pipe", address, "--log-level", "trace", ...words], bytes);
+      expect(client.code).toBe(0);
+      expect(client.out.bytes.equals(bytes)).toBe(true);
+      expect(await server.stop()).toBe(0);
+      for (const { text } of [client.err, server.io.err]) expect(text).not.toContain("a secret");
+    }
+  });
+
+  test("error correction of kcp is asked for by a dialer, and granted or not", async () => {
+    for (const grants of [[], ["--kcp-fec", "off"]]) {
+      const server = listen(`${KCP}~noise`, "--echo", ...grants);
+      const [address = ""] = await server.listening();
+      const bytes = randomBytes(100_000);
+      const client = await run(["pipe", address, "--kcp-fec", "4,2"], bytes);
+      expect([client.code, client.err.text]).toEqual([0, ""]);
+      expect(client.out.bytes.equals(bytes)).toBe(true);
+    }
+  });
+
   test("of several alternatives the dead ones are passed over", async () => {
     const server = listen(`${UNIX}~noise;${WS}~shs`, "--echo");
     const [address = ""] = await server.listening();
@@ -325,6 +357,9 @@ describe("pipe", () => {
       /^net:example\.org:(\d+);net:2001:db8::1:\1;net:203\.0\.113\.9:\1$/,
     ],
     [["--scope", "device,public", "--external", "example.org"], WS, /^ws:\/\/example\.org:\d+$/],
+    [["--external", "example.org,wss://example.org"], KCP, /^kcp:example\.org:\d+$/],
+    [["--external", "203.0.113.9", "--kcpgo-crypt", "none"], KCPGO, /^kcpgo:203\.0\.113\.9:\d+$/],
+    [["--scope", "device"], "kcp:0.0.0.0:0", /^kcp:127\.0\.0\.1:\d+$/],
     [["--external", "wss://example.org/node"], WS, /^wss:\/\/example\.org\/node$/],
     [["--external", "wss://example.org/node,example.net"], NET, /^net:example\.net:\d+$/],
   ])("with %j a listener on %s advertises %s", async (words, address, advertised) => {
@@ -370,6 +405,12 @@ describe("pipe", () => {
     [["--listen", "onion:abc.onion:80~noise"], 1, "LISTEN_FAILED"],
     [["--listen", "net:127.0.0.1~noise"], 2, "ADDRESS_MALFORMED"],
     [["net:127.0.0.1:1~noise"], 1, "DIAL_REFUSED"],
+    [["kcp:127.0.0.1:1"], 1, "DIAL_REFUSED"],
+    [["kcpgo:127.0.0.1:1"], 2, "ADDRESS_UNSUPPORTED"],
+    [["kcpgo:127.0.0.1:1", "--kcpgo-password", "x"], 1, "DIAL_REFUSED"],
+    [["--listen", "kcpgo:127.0.0.1:0"], 2, "ADDRESS_UNSUPPORTED"],
+    [["--listen", "kcp:0.0.0.0:0"], 1, "LISTEN_FAILED"],
+    [["--listen", "kcpgo:0.0.0.0:0", "--kcpgo-password", "x"], 1, "LISTEN_FAILED"],
     [["--listen", "net:203.0.113.1:0~noise"], 1, "LISTEN_FAILED"],
     [["--listen", "net:0.0.0.0:0~noauth"], 1, "LISTEN_FAILED"],
     [["--listen", "net:0.0.0.0:0"], 1, "LISTEN_FAILED"],

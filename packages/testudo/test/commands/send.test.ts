@@ -35,6 +35,8 @@ describe("send", () => {
     "ws://127.0.0.1:0/path~shs",
     "ws://127.0.0.1:0~noauth",
     `unix:${folder}/socket~shs`,
+    "kcp:127.0.0.1:0~noise",
+    "kcp:127.0.0.1:0~shs",
   ])("over %s", async (place) => {
     const [receiver, address] = await listening(place);
     const sent = await run(["send", address, "hello", "--opcode", "2000", "--json"]);

@@ -8,7 +8,7 @@
 import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
 import { readScopes, SCOPES, type Scope } from "@testudo/core";
-import { isWildcard } from "./host.ts";
+import { isLoopback, isWildcard } from "./host.ts";
 import {
   hostsOfWildcard,
   type Interfaces,
@@ -76,6 +76,12 @@ export class Advertiser {
       if (host !== undefined) return host;
     }
     return loopbackOf(wildcard, this.#machine());
+  }
+
+  /** A name stays as it was given, since others may have to use it; but `localhost` is where it was bound. */
+  dialableHost(asked: string, bound: string): string {
+    if (isWildcard(bound)) return this.widestHost(bound);
+    return withoutZone(isIP(asked) === 0 && !isLoopback(bound) ? asked : bound);
   }
 
   /** Some systems forbid the question; then loopback is all there is to tell. */

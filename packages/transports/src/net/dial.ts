@@ -45,15 +45,8 @@ export async function connectTcp(
   const { signal, stage } = options;
   const { lookup, connect, runtime } = { ...SYSTEM, ...system };
   signal.throwIfAborted();
-  let addresses: readonly string[] = [host];
   try {
-    if (isIP(host) === 0) {
-      stage?.("resolve");
-      // A race of one is a wait that hears the signal: the system's look-up itself cannot be stopped.
-      const found = await race([() => lookup(host)], { signal, runtime, discard: () => {} });
-      addresses = interleaved(found).slice(0, MAX_ADDRESSES);
-      if (addresses.length === 0) throw noAddress(host);
-    }
+    const addresses = await addressesOf(host, { signal, runtime, lookup, ...(stage && { stage }) });
     stage?.("connect");
     const ways = addresses.map(
       (address) =>
@@ -69,6 +62,27 @@ export async function connectTcp(
     if (signal.aborted) throw signal.reason;
     throw error instanceof AggregateError && error.errors.length === 1 ? error.errors[0] : error;
   }
+}
+
+export interface LookupOptions extends DialOptions {
+  readonly runtime: Runtime;
+  /** Default: the system's. */
+  readonly lookup?: TcpSystem["lookup"];
+}
+
+/** The addresses to try, at least one, in this order. Rejects with the system's error or the signal's reason. */
+export async function addressesOf(
+  host: string,
+  options: LookupOptions,
+): Promise<readonly string[]> {
+  if (isIP(host) !== 0) return [host];
+  const { signal, runtime, stage, lookup = SYSTEM.lookup } = options;
+  stage?.("resolve");
+  // A race of one is a wait that hears the signal: the system's look-up itself cannot be stopped.
+  const found = await race([() => lookup(host)], { signal, runtime, discard: () => {} });
+  const addresses = interleaved(found).slice(0, MAX_ADDRESSES);
+  if (addresses.length === 0) throw noAddress(host);
+  return addresses;
 }
 
 /** One family and the other in turn, each in its order; the family that comes first begins. */

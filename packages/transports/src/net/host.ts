@@ -1,5 +1,5 @@
 /**
- * Hosts and ports of TCP: their text in a section, which are loopback, and what a failed system call means
+ * Hosts and ports of TCP and UDP: their text in a section, which are loopback, and what a failed system call means
  * to a person. Pure functions; no socket.
  */
 
@@ -9,8 +9,12 @@ import { asError, type Section, section } from "@testudo/core";
 const MAPPED_IPV4 = "::ffff:";
 
 /** `net:203.0.113.9:80`, `net:::1:80`: IPv6 stands without brackets, as multiserver prints it. */
+export function hostSection(name: string, host: string, port: number): Section {
+  return section(name, ...plainIp(host).split(":"), String(port));
+}
+
 export function netSection(host: string, port: number): Section {
-  return section("net", ...plainIp(host).split(":"), String(port));
+  return hostSection("net", host, port);
 }
 
 /** An IPv4 address in IPv6 clothes, as dual-stack sockets report it, without them. */

@@ -2,7 +2,7 @@
  * Listener for TCP. A failed accept (too many open files) never ends it: the next connection is tried anew.
  */
 
-import { type AddressInfo, createServer, isIP, type Server, type Socket } from "node:net";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import {
   asError,
   type Connection,
@@ -14,7 +14,6 @@ import {
 import type { Advertiser } from "./advertise.ts";
 import { SOCKET_HIGH_WATER_BYTES, SocketConnection } from "./connection.ts";
 import { isLoopback, isWildcard, meaningOf, netSection } from "./host.ts";
-import { withoutZone } from "./interfaces.ts";
 
 export interface ListenerOptions {
   readonly backlog: number;
@@ -45,7 +44,7 @@ export async function listenOn(
   }
   const { address, port: realPort } = server.address() as AddressInfo;
   return {
-    section: netSection(dialableHost(host, address, options.advertiser), realPort),
+    section: netSection(options.advertiser.dialableHost(host, address), realPort),
     // A wildcard as the system calls it: the host asked for may be another way to write it.
     bound: netSection(isWildcard(address) ? address : host, realPort),
     local: isLoopback(address),
@@ -69,12 +68,6 @@ function begun(
     });
     server.listen({ host, port, backlog: options.backlog }, resolve);
   });
-}
-
-/** A name stays as it was given, since others may have to use it; but `localhost` is where it was bound. */
-function dialableHost(asked: string, bound: string, advertiser: Advertiser): string {
-  if (isWildcard(bound)) return advertiser.widestHost(bound);
-  return withoutZone(isIP(asked) === 0 && !isLoopback(bound) ? asked : bound);
 }
 
 function take(socket: Socket, accept: (connection: Connection) => void): void {
