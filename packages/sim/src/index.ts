@@ -1,0 +1,16 @@
+/**
+ * @testudo/sim: real networks and real plugins in one process, on virtual time.
+ */
+
+export { Random } from "./random.ts";
+export {
+  type Axis,
+  defineScenario,
+  type Plot,
+  type Scenario,
+  type ScenarioContext,
+  type ScenarioResult,
+  type Series,
+  type Table,
+  type Verdict,
+} from "./scenario.ts";
