@@ -11,7 +11,7 @@ export type { Channel } from "./channel.ts";
 // Transports and transforms
 export * from "./connection.ts";
 export { Deadlines } from "./deadlines.ts";
-export type { Delivery, DeliveryReport } from "./delivery.ts";
+export type { Delivery, DeliveryReport, Reach } from "./delivery.ts";
 // Ways to a node
 export type { Choice } from "./dialer.ts";
 // Errors, limits, logging, time

@@ -25,7 +25,13 @@ export const OPCODES = {
 } as const;
 
 /** Blocks of Testudo's own range; a plugin takes its numbers from one block. */
-export const OPCODE_BLOCKS = { stream: 32, gossip: 64, dhtRelay: 96, nat: 128 } as const;
+export const OPCODE_BLOCKS = {
+  stream: 32,
+  gossip: 64,
+  dhtRelay: 96,
+  nat: 128,
+  kademlia: 160,
+} as const;
 
 export const APPLICATION_START = 1_000;
 export const MAX_OPCODE = 0xffff_ffff;
