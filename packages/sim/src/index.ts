@@ -2,6 +2,7 @@
  * @testudo/sim: real networks and real plugins in one process, on virtual time.
  */
 
+export { toCsv } from "./csv.ts";
 export { Random } from "./random.ts";
 export {
   type Axis,
@@ -14,3 +15,5 @@ export {
   type Table,
   type Verdict,
 } from "./scenario.ts";
+export { type PictureOptions, toSvg } from "./svg.ts";
+export { toText } from "./text-table.ts";

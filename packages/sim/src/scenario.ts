@@ -57,6 +57,11 @@ export interface ScenarioContext {
   readonly signal: AbortSignal;
   /** For people who wait; may be called often. */
   progress(done: number, total: number, what?: string): void;
+  /**
+   * Lets the process hear of signals; rejects when the run was interrupted. To be awaited now and then in a
+   * long calculation; where a `World` runs, it does so by itself.
+   */
+  rest(): Promise<void>;
 }
 
 export interface Scenario {
