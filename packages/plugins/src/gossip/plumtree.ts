@@ -1,0 +1,545 @@
+/**
+ * Plumtree: how a message travels along the links of the active view. A machine after Leitao, Pereira and
+ * Rodrigues (SRDS 2007): messages, links and `now` (ms, monotonic) in; calls on `out` out.
+ *
+ * Payload goes to eager links, announcements of it to lazy ones. Whoever gets a message twice prunes the
+ * later link, so that the eager links become a tree; whoever hears of a message that does not come grafts
+ * an announcer back in. With `eagerLinks` of 2 or more every node keeps so many links that push to it: the
+ * first is part of the tree both ways, the others push one way only, so that one silent parent costs nothing.
+ *
+ * A host checks a payload (signature, and that `id` belongs to it) before `receivePush`; it may ask `has`
+ * first. Every call comes back at once; `out` may call in again. What a peer says is counted and bounded,
+ * and nothing here throws because of it. `hops` is always the count at the receiver: 1 from the origin.
+ */
+
+import { Budget } from "./budget.ts";
+import { MAX_NAME } from "./membership-message.ts";
+
+export interface Announcement {
+  readonly id: string;
+  /** At whoever reads it, would the payload come this way. */
+  readonly hops: number;
+}
+
+/** `promise`: announced, grafted, never sent. `flood`: beyond its budget. `unwanted`: pushes on after being pruned. */
+export type Misdeed = "promise" | "flood" | "unwanted";
+
+export interface TreeOut<P> {
+  /** Once for every message of others. */
+  deliver(id: string, payload: P, from: string, hops: number): void;
+  push(to: string, id: string, payload: P, hops: number): void;
+  announce(to: string, entries: readonly Announcement[]): void;
+  prune(to: string): void;
+  /** `id`: send this payload too. */
+  graft(to: string, id: string | undefined, hops: number): void;
+  penalise?(peer: string, why: Misdeed): void;
+}
+
+export interface TreeLimits {
+  /** Messages kept for those who graft. Default 4,096. */
+  readonly messages: number;
+  /** Bytes of them together, as `sizeOf` counts. Default 32 MiB. */
+  readonly bytes: number;
+  /** How long they are kept, in ms. Default 120,000. */
+  readonly keepMs: number;
+  /** Ids announced that have not come. Default 8,192. */
+  readonly missing: number;
+  /** Of these, first heard of from one peer. Default 2,048. */
+  readonly missingPerPeer: number;
+  /** Ids in one announcement; what is beyond is not read. Default 1,024. */
+  readonly entries: number;
+  /** Of one peer in a second, twice as many at once, as for the next three. Default 200. */
+  readonly announcementsPerSecond: number;
+  /** Default 5,000. */
+  readonly idsPerSecond: number;
+  /** Default 500. */
+  readonly graftsPerSecond: number;
+  /** Payload pushed although pruned. Default 100. */
+  readonly unwantedPerSecond: number;
+  /** How often one peer gets one payload by grafting. Default 3. */
+  readonly copies: number;
+}
+
+export interface PlumtreeOptions<P> {
+  readonly out: TreeOut<P>;
+  /** How long an announced message may take to come by itself: the diameter's latency and more. */
+  readonly timer1Ms: number;
+  /** How long a graft waits for its payload: about a round trip and more. */
+  readonly timer2Ms: number;
+  /** Links that push to this node. Default 1. */
+  readonly eagerLinks?: number;
+  /** Swap for a link that is so many hops shorter; believes what announcers say. Default: never. */
+  readonly optimise?: number;
+  /** How long announcements are collected. Default 0: not at all. */
+  readonly batchMs?: number;
+  /** How long after a prune the same peer is not pruned again. Default 1,000. */
+  readonly pruneBackoffMs?: number;
+  /** Messages older than the ones kept here. Default: none is known. */
+  readonly seen?: (id: string) => boolean;
+  /** Bytes of a payload. Default: 0 for all. */
+  readonly sizeOf?: (payload: P) => number;
+  readonly limits?: Partial<TreeLimits>;
+}
+
+const DEFAULT_LIMITS: TreeLimits = {
+  messages: 4096,
+  bytes: 32 * 1024 * 1024,
+  keepMs: 120_000,
+  missing: 8192,
+  missingPerPeer: 2048,
+  entries: 1024,
+  announcementsPerSecond: 200,
+  idsPerSecond: 5000,
+  graftsPerSecond: 500,
+  unwantedPerSecond: 100,
+  copies: 3,
+};
+
+/** Announcers kept for one id. */
+const MAX_ANNOUNCERS = 32;
+/** Messages others delivered since a link that should push last did. */
+const MAX_QUIET = 16;
+const MAX_HOPS = 255;
+
+interface Held<P> {
+  readonly payload: P;
+  readonly hops: number;
+  readonly size: number;
+  readonly at: number;
+  copies: Map<string, number> | undefined;
+}
+
+interface Missing {
+  readonly owner: string;
+  readonly announcers: Announcer[];
+  asked: string | undefined;
+  deadline: number;
+}
+
+interface Announcer {
+  readonly peer: string;
+  readonly hops: number;
+}
+
+interface Provider {
+  readonly peer: string;
+  quiet: number;
+}
+
+export class Plumtree<P> {
+  readonly #options: PlumtreeOptions<P>;
+  readonly #limits: TreeLimits;
+  readonly #out: TreeOut<P>;
+  readonly #eagerLinks: number;
+  readonly #batchMs: number;
+  readonly #eager = new Set<string>();
+  readonly #lazy = new Set<string>();
+  /** With several eager links: who pushes to us, the tree's link first. */
+  #providers: Provider[] = [];
+  /** The oldest first. */
+  readonly #held = new Map<string, Held<P>>();
+  #heldBytes = 0;
+  /** Announced, timer 1 running; then grafted, timer 2 running. Both in the order of their deadlines. */
+  readonly #waiting = new Map<string, Missing>();
+  readonly #asked = new Map<string, Missing>();
+  readonly #owned = new Map<string, number>();
+  readonly #broken = new Map<string, number>();
+  readonly #pruned = new Map<string, number>();
+  readonly #batches = new Map<string, Announcement[]>();
+  #flushAt: number | undefined;
+  readonly #announcements: Budget;
+  readonly #ids: Budget;
+  readonly #grafts: Budget;
+  readonly #unwanted: Budget;
+
+  /** Throws `RangeError` for times and counts that make no sense. */
+  constructor(options: PlumtreeOptions<P>) {
+    atLeast(1, options.timer1Ms, "timer1Ms");
+    atLeast(1, options.timer2Ms, "timer2Ms");
+    atLeast(1, options.eagerLinks ?? 1, "eagerLinks");
+    atLeast(1, options.optimise ?? 1, "optimise");
+    atLeast(0, options.batchMs ?? 0, "batchMs");
+    this.#options = options;
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#out = options.out;
+    this.#eagerLinks = Math.floor(options.eagerLinks ?? 1);
+    this.#batchMs = options.batchMs ?? 0;
+    this.#announcements = new Budget(this.#limits.announcementsPerSecond);
+    this.#ids = new Budget(this.#limits.idsPerSecond);
+    this.#grafts = new Budget(this.#limits.graftsPerSecond);
+    this.#unwanted = new Budget(this.#limits.unwantedPerSecond);
+  }
+
+  /** Links that payload goes to. */
+  get eager(): ReadonlySet<string> {
+    return this.#eager;
+  }
+
+  /** Links that announcements go to. */
+  get lazy(): ReadonlySet<string> {
+    return this.#lazy;
+  }
+
+  /** How many ids were announced and have not come. */
+  get missing(): number {
+    return this.#waiting.size + this.#asked.size;
+  }
+
+  /** Whether a push of this id would be nothing new. */
+  has(id: string): boolean {
+    return this.#held.has(id) || this.#options.seen?.(id) === true;
+  }
+
+  /** `peer` is in the active view. */
+  up(peer: string): void {
+    if (this.#isLinked(peer)) return;
+    this.#pruned.delete(peer);
+    this.#eager.add(peer);
+  }
+
+  down(peer: string): void {
+    this.#eager.delete(peer);
+    this.#lazy.delete(peer);
+    this.#pruned.delete(peer);
+    this.#broken.delete(peer);
+    this.#owned.delete(peer);
+    this.#batches.delete(peer);
+    this.#announcements.delete(peer);
+    this.#ids.delete(peer);
+    this.#grafts.delete(peer);
+    this.#unwanted.delete(peer);
+    this.#providers = this.#providers.filter((provider) => provider.peer !== peer);
+  }
+
+  /** Spreads a message of ours; one that is known already is left alone. Returns how many peers it was pushed to. */
+  broadcast(id: string, payload: P, now: number): number {
+    if (this.has(id)) return 0;
+    this.#forget(id);
+    this.#hold(id, payload, 0, now);
+    return this.#spread(id, payload, 0, undefined, now);
+  }
+
+  /** Returns whether the message was new. */
+  receivePush(from: string, id: string, payload: P, hops: number, now: number): boolean {
+    const count = hopsOf(hops);
+    const held = this.#held.get(id);
+    if (held !== undefined || this.#options.seen?.(id) === true) {
+      this.#onDuplicate(from, count, held, now);
+      return false;
+    }
+    const missing = this.#forget(id);
+    this.#hold(id, payload, count, now);
+    this.#onFirst(from, count, missing);
+    this.#spread(id, payload, count, from, now);
+    this.#out.deliver(id, payload, from, count);
+    return true;
+  }
+
+  receiveAnnounce(from: string, entries: readonly Announcement[], now: number): void {
+    if (!this.#isLinked(from)) return;
+    const count = Math.min(entries.length, this.#limits.entries);
+    if (!this.#announcements.take(from, now) || !this.#ids.take(from, now, count)) {
+      this.#out.penalise?.(from, "flood");
+      return;
+    }
+    for (let at = 0; at < count; at++) {
+      const entry = entries[at];
+      if (entry === undefined || typeof entry.id !== "string") continue;
+      if (entry.id === "" || entry.id.length > MAX_NAME) continue;
+      this.#onAnnounced(from, entry.id, hopsOf(entry.hops), now);
+    }
+  }
+
+  receivePrune(from: string, _now: number): void {
+    if (this.#eager.delete(from)) this.#lazy.add(from);
+  }
+
+  receiveGraft(from: string, id: string | undefined, _hops: number, now: number): void {
+    if (!this.#isLinked(from)) return;
+    if (!this.#grafts.take(from, now)) {
+      this.#out.penalise?.(from, "flood");
+      return;
+    }
+    this.#makeEager(from);
+    const held = id === undefined ? undefined : this.#held.get(id);
+    if (id === undefined || held === undefined) return;
+    held.copies ??= new Map();
+    const copies = held.copies.get(from) ?? 0;
+    if (copies >= this.#limits.copies) return;
+    held.copies.set(from, copies + 1);
+    this.#out.push(from, id, held.payload, held.hops + 1);
+  }
+
+  /** Does what is due. Returns when to be called next, in ms; also to be asked after every other call. */
+  poll(now: number): number | undefined {
+    if (this.#flushAt !== undefined && this.#flushAt <= now) this.#flush();
+    for (const [id, missing] of this.#waiting) {
+      if (missing.deadline > now) break;
+      this.#waiting.delete(id);
+      this.#ask(id, missing, now);
+    }
+    for (const [id, missing] of this.#asked) {
+      if (missing.deadline > now) break;
+      this.#asked.delete(id);
+      const { asked } = missing;
+      if (asked !== undefined && this.#isLinked(asked)) {
+        this.#broken.set(asked, (this.#broken.get(asked) ?? 0) + 1);
+        this.#out.penalise?.(asked, "promise");
+      }
+      this.#ask(id, missing, now);
+    }
+    return this.deadline;
+  }
+
+  /** When `poll` has something to do, in ms. */
+  get deadline(): number | undefined {
+    let next = this.#flushAt;
+    for (const { deadline } of this.#waiting.values()) {
+      if (next === undefined || deadline < next) next = deadline;
+      break;
+    }
+    for (const { deadline } of this.#asked.values()) {
+      if (next === undefined || deadline < next) next = deadline;
+      break;
+    }
+    return next;
+  }
+
+  #onFirst(from: string, hops: number, missing: Missing | undefined): void {
+    const linked = this.#isLinked(from);
+    if (linked) this.#broken.delete(from);
+    if (this.#eagerLinks > 1) {
+      if (linked) this.#provide(from, false);
+      this.#countQuiet(from);
+      return;
+    }
+    if (!linked) return;
+    const shorter = this.#shorter(from, hops, missing);
+    if (shorter === undefined) {
+      this.#makeEager(from);
+      return;
+    }
+    this.#makeEager(shorter.peer);
+    this.#out.graft(shorter.peer, undefined, shorter.hops);
+    this.#makeLazy(from);
+    this.#out.prune(from);
+  }
+
+  #onDuplicate(from: string, hops: number, held: Held<P> | undefined, now: number): void {
+    if (!this.#isLinked(from)) return;
+    if (this.#eagerLinks > 1) {
+      const provider = this.#providers.find(({ peer }) => peer === from);
+      if (provider !== undefined) {
+        provider.quiet = 0;
+        return;
+      }
+      if (
+        this.#providers.length < this.#eagerLinks &&
+        held !== undefined &&
+        hops <= held.hops + 1
+      ) {
+        this.#provide(from, false);
+        return;
+      }
+    } else this.#makeLazy(from);
+    const last = this.#pruned.get(from);
+    if (last !== undefined && now - last < (this.#options.pruneBackoffMs ?? 1000)) {
+      if (!this.#unwanted.take(from, now)) this.#out.penalise?.(from, "unwanted");
+      return;
+    }
+    this.#pruned.set(from, now);
+    this.#out.prune(from);
+  }
+
+  #onAnnounced(from: string, id: string, hops: number, now: number): void {
+    const held = this.#held.get(id);
+    if (held !== undefined) {
+      // Somebody as near as our parent, and a place for one more that pushes to us.
+      if (this.#eagerLinks > 1 && this.#providers.length < this.#eagerLinks) {
+        if (hops > held.hops + 1 || this.#broken.has(from)) return;
+        if (this.#provide(from, false)) this.#out.graft(from, undefined, hops);
+      }
+      return;
+    }
+    if (this.#options.seen?.(id) === true) return;
+    const known = this.#waiting.get(id) ?? this.#asked.get(id);
+    if (known !== undefined) {
+      if (known.announcers.length >= MAX_ANNOUNCERS || known.asked === from) return;
+      if (known.announcers.some(({ peer }) => peer === from)) return;
+      known.announcers.push({ peer: from, hops });
+      return;
+    }
+    const owned = this.#owned.get(from) ?? 0;
+    if (this.missing >= this.#limits.missing || owned >= this.#limits.missingPerPeer) return;
+    this.#owned.set(from, owned + 1);
+    const deadline = now + this.#options.timer1Ms;
+    const announcers = [{ peer: from, hops }];
+    this.#waiting.set(id, { owner: from, announcers, asked: undefined, deadline });
+  }
+
+  /** Grafts the next announcer: the first one, but those that kept their promises before the others. */
+  #ask(id: string, missing: Missing, now: number): void {
+    let best: Announcer | undefined;
+    let fewest = Number.POSITIVE_INFINITY;
+    for (const announcer of missing.announcers) {
+      if (!this.#isLinked(announcer.peer)) continue;
+      const broken = this.#broken.get(announcer.peer) ?? 0;
+      if (broken >= fewest) continue;
+      best = announcer;
+      fewest = broken;
+    }
+    if (best === undefined) {
+      this.#disown(missing);
+      return;
+    }
+    missing.announcers.splice(missing.announcers.indexOf(best), 1);
+    missing.asked = best.peer;
+    missing.deadline = now + this.#options.timer2Ms;
+    this.#asked.set(id, missing);
+    this.#makeEager(best.peer);
+    if (this.#eagerLinks > 1) this.#provide(best.peer, true);
+    this.#out.graft(best.peer, id, best.hops);
+  }
+
+  /** The announcer that is so much nearer than `from` that the links should be swapped. */
+  #shorter(from: string, hops: number, missing: Missing | undefined): Announcer | undefined {
+    const { optimise } = this.#options;
+    if (optimise === undefined || missing === undefined) return undefined;
+    let best: Announcer | undefined;
+    for (const announcer of missing.announcers) {
+      if (announcer.peer === from || hops - announcer.hops < optimise) continue;
+      if (!this.#lazy.has(announcer.peer)) continue;
+      if (best === undefined || announcer.hops < best.hops) best = announcer;
+    }
+    return best;
+  }
+
+  /** Counts `peer` among those that push to us, in the place of the quietest if there is none free and it must be. */
+  #provide(peer: string, must: boolean): boolean {
+    const known = this.#providers.find((provider) => provider.peer === peer);
+    if (known !== undefined) {
+      known.quiet = 0;
+      return false;
+    }
+    if (this.#providers.length >= this.#eagerLinks) {
+      if (!must) return false;
+      let quietest = 0;
+      this.#providers.forEach((provider, at) => {
+        if (provider.quiet > (this.#providers[quietest]?.quiet ?? 0)) quietest = at;
+      });
+      this.#providers.splice(quietest, 1);
+    }
+    this.#pruned.delete(peer);
+    this.#providers.push({ peer, quiet: 0 });
+    return true;
+  }
+
+  /** A message came from `from` first: the others that should push may be silent. */
+  #countQuiet(from: string): void {
+    for (const provider of [...this.#providers]) {
+      if (provider.peer === from) continue;
+      provider.quiet++;
+      if (provider.quiet <= MAX_QUIET) continue;
+      this.#providers.splice(this.#providers.indexOf(provider), 1);
+      this.#broken.set(provider.peer, (this.#broken.get(provider.peer) ?? 0) + 1);
+    }
+  }
+
+  /** To eager links the payload, to lazy ones the news of it. */
+  #spread(id: string, payload: P, hops: number, from: string | undefined, now: number): number {
+    let pushed = 0;
+    const parent = this.#providers[0]?.peer;
+    for (const peer of this.#eager) {
+      if (peer === from) continue;
+      pushed++;
+      this.#out.push(peer, id, payload, hops + 1);
+    }
+    let entries: Announcement[] | undefined;
+    for (const peer of this.#lazy) {
+      if (peer === from) continue;
+      if (peer === parent) {
+        // The tree's own link carries both ways, also where the parent would rather be without.
+        pushed++;
+        this.#out.push(peer, id, payload, hops + 1);
+        continue;
+      }
+      entries ??= [{ id, hops: hops + 1 }];
+      this.#announce(peer, entries, now);
+    }
+    return pushed;
+  }
+
+  #announce(peer: string, entries: Announcement[], now: number): void {
+    if (this.#batchMs === 0) {
+      this.#out.announce(peer, entries);
+      return;
+    }
+    const batch = this.#batches.get(peer);
+    if (batch === undefined) this.#batches.set(peer, [...entries]);
+    else {
+      batch.push(...entries);
+      if (batch.length >= this.#limits.entries) {
+        this.#batches.delete(peer);
+        this.#out.announce(peer, batch);
+      }
+    }
+    this.#flushAt ??= now + this.#batchMs;
+  }
+
+  #flush(): void {
+    this.#flushAt = undefined;
+    const batches = [...this.#batches];
+    this.#batches.clear();
+    for (const [peer, batch] of batches) this.#out.announce(peer, batch);
+  }
+
+  #hold(id: string, payload: P, hops: number, now: number): void {
+    const size = this.#options.sizeOf?.(payload) ?? 0;
+    this.#held.set(id, { payload, hops, size, at: now, copies: undefined });
+    this.#heldBytes += size;
+    for (const [oldest, held] of this.#held) {
+      const full = this.#held.size > this.#limits.messages || this.#heldBytes > this.#limits.bytes;
+      if (oldest === id || (!full && now - held.at <= this.#limits.keepMs)) break;
+      this.#held.delete(oldest);
+      this.#heldBytes -= held.size;
+    }
+  }
+
+  #forget(id: string): Missing | undefined {
+    const missing = this.#waiting.get(id) ?? this.#asked.get(id);
+    if (missing === undefined) return undefined;
+    this.#waiting.delete(id);
+    this.#asked.delete(id);
+    this.#disown(missing);
+    return missing;
+  }
+
+  #disown(missing: Missing): void {
+    const owned = this.#owned.get(missing.owner);
+    if (owned === undefined) return;
+    if (owned > 1) this.#owned.set(missing.owner, owned - 1);
+    else this.#owned.delete(missing.owner);
+  }
+
+  #makeEager(peer: string): void {
+    this.#lazy.delete(peer);
+    this.#pruned.delete(peer);
+    this.#eager.add(peer);
+  }
+
+  #makeLazy(peer: string): void {
+    if (this.#eager.delete(peer)) this.#lazy.add(peer);
+  }
+
+  #isLinked(peer: string): boolean {
+    return this.#eager.has(peer) || this.#lazy.has(peer);
+  }
+}
+
+function hopsOf(hops: number): number {
+  return Number.isInteger(hops) && hops > 0 ? Math.min(hops, MAX_HOPS) : MAX_HOPS;
+}
+
+function atLeast(least: number, value: number, name: string): void {
+  if (!(value >= least)) throw new RangeError(`${name} must be a number from ${least}`);
+}
