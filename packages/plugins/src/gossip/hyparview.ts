@@ -18,128 +18,74 @@
 
 import { Budget } from "./budget.ts";
 import { MAX_NAME, MAX_SHUFFLED, type MembershipMessage } from "./membership-message.ts";
+import {
+  type HyParViewOptions,
+  type MembershipOut,
+  type MembershipSettings,
+  membershipOptions,
+} from "./membership-options.ts";
+import { Names } from "./names.ts";
+import { Walks } from "./walks.ts";
 
 export type { MembershipMessage } from "./membership-message.ts";
-
-export interface MembershipOut {
-  /** To a peer that is connected. */
-  send(to: string, message: MembershipMessage): void;
-  dial(to: string): void;
-  /** No longer needed here; others may still use the connection. */
-  release(to: string): void;
-  /** A neighbour now. */
-  up(peer: string): void;
-  down(peer: string): void;
-  /** It does more than its budget allows. */
-  penalise?(peer: string, why: "flood"): void;
-}
-
-export interface HyParViewOptions {
-  readonly self: string;
-  /** A whole number in [0, bound). */
-  readonly random: (bound: number) => number;
-  readonly out: MembershipOut;
-  /** Neighbours. Default 5. */
-  readonly active?: number;
-  /** Names kept beside them. Default 30. */
-  readonly passive?: number;
-  /** Steps of a random walk. Default 6. */
-  readonly arwl?: number;
-  /** At how many steps before its end a walk leaves the name in a passive view. Default 3. */
-  readonly prwl?: number;
-  /** Neighbours in a shuffle. Default 3. */
-  readonly ka?: number;
-  /** Passive names in a shuffle. Default 4. */
-  readonly kp?: number;
-  /** Default 10,000. */
-  readonly dialTimeoutMs?: number;
-  /** How long a request to be neighbours waits for its answer. Default 2,000. */
-  readonly neighborTimeoutMs?: number;
-  /** How long a walk's way back is remembered. Default 10,000. */
-  readonly walkTimeoutMs?: number;
-  /** Messages of one peer in a second; twice as many at once. Default 32. */
-  readonly messagesPerSecond?: number;
-  /** How often in a second somebody with high priority may displace another; eight times as often at once. Default 2. */
-  readonly displacedPerSecond?: number;
-  /** At most one neighbour of a group; `undefined`: of none. Default: nobody is of any. */
-  readonly group?: (peer: string) => string | undefined;
-  /** Places kept for neighbours that this node picked itself. Default 0; half of `active` is sensible. */
-  readonly chosenAtLeast?: number;
-}
+export type { HyParViewOptions, MembershipOut } from "./membership-options.ts";
 
 /** Somebody we want as a neighbour. */
 interface Wish {
-  readonly kind: "join" | "fill" | "newcomer";
+  readonly kind: "join" | "fill" | "newcomer" | "reunion";
   asked: boolean;
   deadline: number;
 }
 
-interface Walk {
-  readonly from: string;
-  readonly to: string;
-  readonly expires: number;
-}
-
 const MAX_WISHES = 16;
-const MAX_WALKS = 256;
 const MAX_CONTACTS = 16;
+const MAX_LOST = 16;
+const LOST_KEPT_MS = 3_600_000;
+/** Shuffles in a row with a half empty address book before something is done about it. */
+const PATIENCE = 3;
+const MAX_PATIENCE = 192;
 
 export class HyParView {
-  readonly #options: Required<Omit<HyParViewOptions, "group">>;
+  readonly #options: MembershipSettings;
   readonly #group: ((peer: string) => string | undefined) | undefined;
   readonly #out: MembershipOut;
-  readonly #active = new Set<string>();
+  readonly #active: Names;
   readonly #chosen = new Set<string>();
-  readonly #passive = new Set<string>();
-  readonly #contacts = new Set<string>();
+  readonly #passive: Names;
+  readonly #contacts: Names;
+  /** Neighbours whose connection broke, and when; tried again in turn, for they may be beyond a partition. */
+  readonly #lost = new Map<string, number>();
   readonly #wishes = new Map<string, Wish>();
   /** Asked in vain since the last shuffle. */
   readonly #tried = new Set<string>();
-  /** By origin; the oldest first. */
-  readonly #walks = new Map<string, Walk>();
+  readonly #walks: Walks;
   readonly #budget: Budget;
   readonly #displacements: Budget;
+  #poorShuffles = 0;
+  #patience = PATIENCE;
   #shuffled: { readonly to: string; readonly peers: readonly string[] } | undefined;
 
   /** Throws `RangeError` for sizes that make no sense. */
   constructor(options: HyParViewOptions) {
-    const all = {
-      active: 5,
-      passive: 30,
-      arwl: 6,
-      prwl: 3,
-      ka: 3,
-      kp: 4,
-      dialTimeoutMs: 10_000,
-      neighborTimeoutMs: 2_000,
-      walkTimeoutMs: 10_000,
-      messagesPerSecond: 32,
-      displacedPerSecond: 2,
-      chosenAtLeast: 0,
-      ...options,
-    };
-    whole(all.active, 1, "active");
-    whole(all.passive, 1, "passive");
-    whole(all.arwl, 1, "arwl");
-    whole(all.prwl, 0, "prwl");
-    whole(all.ka, 0, "ka");
-    whole(all.kp, 0, "kp");
-    whole(all.chosenAtLeast, 0, "chosenAtLeast");
-    if (all.ka + all.kp >= MAX_SHUFFLED) throw new RangeError("ka + kp must be less than 32");
-    if (all.chosenAtLeast > all.active) throw new RangeError("chosenAtLeast must fit into active");
+    const all = membershipOptions(options);
     this.#options = all;
     this.#group = options.group;
     this.#out = options.out;
+    const random = all.random;
+    this.#active = new Names(all.active, random);
+    this.#passive = new Names(all.passive, random);
+    this.#contacts = new Names(MAX_CONTACTS, random);
+    this.#walks = new Walks(all.walkTimeoutMs);
     this.#budget = new Budget(all.messagesPerSecond);
     this.#displacements = new Budget(all.displacedPerSecond, 8 * all.displacedPerSecond);
   }
 
   get active(): ReadonlySet<string> {
-    return this.#active;
+    return this.#active.all;
   }
 
   get passive(): ReadonlySet<string> {
-    return this.#passive;
+    return this.#passive.all;
   }
 
   /** Neighbours that this node picked itself. */
@@ -150,14 +96,14 @@ export class HyParView {
   /** Ask `contact` to take us in; also later, to mend a network that fell apart. It is asked again whenever nobody else is left. */
   join(contact: string, now: number): void {
     if (!this.#isName(contact)) return;
-    if (this.#contacts.size < MAX_CONTACTS) this.#contacts.add(contact);
+    this.#contacts.add(contact);
     this.#wish(contact, "join", now);
   }
 
   /** Names to begin with, such as those kept from an earlier run. */
   remember(peers: Iterable<string>, now: number): void {
     for (const peer of peers) {
-      if (this.#passive.size >= this.#options.passive) break;
+      if (this.#passive.isFull) break;
       this.#keep(peer);
     }
     this.#fill(now);
@@ -167,8 +113,8 @@ export class HyParView {
   leave(): void {
     this.#wishes.clear();
     this.#contacts.clear();
-    this.#passive.clear();
-    for (const peer of [...this.#active]) this.#drop(peer, true);
+    this.#lost.clear();
+    for (const peer of [...this.active]) this.#drop(peer, true);
     this.#passive.clear();
   }
 
@@ -211,7 +157,8 @@ export class HyParView {
     wish.deadline = now + this.#options.neighborTimeoutMs;
     if (wish.kind === "join") this.#out.send(peer, { kind: "join" });
     else {
-      const priority = this.#active.size === 0 ? "high" : "low";
+      const urgent = wish.kind === "reunion" || this.#active.size === 0;
+      const priority = urgent ? "high" : "low";
       this.#out.send(peer, { kind: "neighbor", priority });
     }
   }
@@ -231,6 +178,7 @@ export class HyParView {
     if (this.#active.delete(peer)) {
       this.#chosen.delete(peer);
       this.#passive.delete(peer);
+      if (this.#lost.size < MAX_LOST) this.#lost.set(peer, now);
       this.#out.down(peer);
     }
     this.#fill(now);
@@ -240,10 +188,11 @@ export class HyParView {
   shuffle(now: number): void {
     this.#tried.clear();
     this.#fill(now);
-    const to = this.#anyOf(this.#active);
+    this.#mend(now);
+    const to = this.#active.any();
     if (to === undefined) return;
-    const peers = this.#sample(this.#active, this.#options.ka, to);
-    peers.push(...this.#sample(this.#passive, this.#options.kp));
+    const peers = this.#active.sample(this.#options.ka, to);
+    peers.push(...this.#passive.sample(this.#options.kp));
     this.#shuffled = { to, peers };
     const { self: origin, arwl: ttl } = this.#options;
     this.#out.send(to, { kind: "shuffle", origin, ttl, peers });
@@ -273,7 +222,7 @@ export class HyParView {
     const admitted = this.#admit(from, true, false, now);
     this.#answer(from, admitted);
     if (!admitted) return;
-    for (const peer of [...this.#active]) {
+    for (const peer of [...this.active]) {
       if (peer === from) continue;
       this.#out.send(peer, { kind: "forward-join", peer: from, ttl: this.#options.arwl });
     }
@@ -283,7 +232,7 @@ export class HyParView {
     if (!this.#isLinked(from) || !this.#isName(newcomer) || newcomer === from) return;
     const left = this.#steps(ttl);
     const next =
-      left === 0 || this.#active.size <= 1 ? undefined : this.#anyOf(this.#active, from, newcomer);
+      left === 0 || this.#active.size <= 1 ? undefined : this.#active.any(from, newcomer);
     if (next === undefined) {
       this.#wish(newcomer, "newcomer", now);
       return;
@@ -329,20 +278,15 @@ export class HyParView {
   ): void {
     if (!this.#isLinked(from) || !this.#isName(origin)) return;
     const left = this.#steps(ttl) - 1;
-    const next =
-      left <= 0 || this.#active.size <= 1 ? undefined : this.#anyOf(this.#active, from, origin);
+    const next = left <= 0 || this.#active.size <= 1 ? undefined : this.#active.any(from, origin);
+    const peers = namesOf(claimed);
     if (next !== undefined) {
-      const peers = namesOf(claimed);
-      this.#markWay(origin, from, next, now);
+      this.#walks.mark(origin, from, next, now);
       this.#out.send(next, { kind: "shuffle", origin, ttl: left, peers });
       return;
     }
-    const peers = namesOf(claimed);
-    const answer = this.#sample(
-      this.#passive,
-      Math.min(peers.length, this.#options.ka + this.#options.kp),
-      origin,
-    );
+    const most = this.#options.ka + this.#options.kp;
+    const answer = this.#passive.sample(Math.min(peers.length, most), origin);
     this.#out.send(from, { kind: "shuffle-reply", origin, peers: answer });
     this.#learn([origin, ...peers], answer);
   }
@@ -357,11 +301,9 @@ export class HyParView {
       this.#fill(now);
       return;
     }
-    const walk = this.#walks.get(origin);
-    if (walk === undefined || walk.to !== from) return;
-    this.#walks.delete(origin);
-    if (walk.expires <= now || !this.#active.has(walk.from)) return;
-    this.#out.send(walk.from, { kind: "shuffle-reply", origin, peers });
+    const next = this.#walks.back(origin, from, now);
+    if (next === undefined || !this.#active.has(next)) return;
+    this.#out.send(next, { kind: "shuffle-reply", origin, peers });
   }
 
   #answer(to: string, accepted: boolean): void {
@@ -380,11 +322,7 @@ export class HyParView {
     const crowded = !chosen && this.#active.size - this.#chosen.size >= places - chosenAtLeast;
     if (crowded || this.#active.size >= places) {
       if (!urgent || !(chosen || this.#displacements.take("", now))) return false;
-      const guarded = crowded || this.#chosen.size <= chosenAtLeast;
-      const unchosen = guarded ? [...this.#active].filter((p) => !this.#chosen.has(p)) : undefined;
-      const victim =
-        unchosen?.[this.#below(unchosen.length)] ??
-        (guarded && !chosen ? undefined : this.#anyOf(this.#active));
+      const victim = this.#victim(crowded || this.#chosen.size <= chosenAtLeast, chosen);
       if (victim === undefined) return false;
       this.#drop(victim, false);
     }
@@ -392,8 +330,16 @@ export class HyParView {
     if (chosen) this.#chosen.add(peer);
     this.#passive.delete(peer);
     this.#tried.delete(peer);
+    this.#lost.delete(peer);
     this.#out.up(peer);
     return true;
+  }
+
+  /** Who makes room; of the chosen only when none of the others is left, and for another chosen one. */
+  #victim(spareChosen: boolean, forChosen: boolean): string | undefined {
+    if (!spareChosen) return this.#active.any();
+    const unchosen = this.#active.anyThat((name) => !this.#chosen.has(name));
+    return unchosen ?? (forChosen ? this.#active.any() : undefined);
   }
 
   #drop(peer: string, leaving: boolean): void {
@@ -424,43 +370,60 @@ export class HyParView {
       let wanted = this.#options.active - this.#active.size;
       for (const wish of this.#wishes.values()) if (wish.kind !== "newcomer") wanted--;
       if (wanted <= 0 || this.#wishes.size >= MAX_WISHES) return;
-      const peer = this.#candidate(this.#passive);
+      const peer = this.#passive.anyThat((name) => this.#isCandidate(name));
       if (peer !== undefined) {
         this.#wish(peer, "fill", now);
         continue;
       }
       if (this.#active.size > 0 || this.#wishes.size > 0) return;
-      const contact = this.#candidate(this.#contacts);
+      const contact = this.#contacts.anyThat((name) => this.#isCandidate(name));
       if (contact === undefined) return;
       this.#wish(contact, "join", now);
     }
   }
 
-  #candidate(names: ReadonlySet<string>): string | undefined {
-    let found: string | undefined;
-    let seen = 0;
-    for (const name of names) {
-      if (this.#tried.has(name) || this.#wishes.has(name) || !this.#groupIsFree(name)) continue;
-      seen++;
-      if (this.#below(seen) === 0) found = name;
+  /**
+   * What the paper leaves to chance. A neighbour that was lost is tried again, one in a shuffle: after a
+   * partition nobody else would have a reason to link the halves. And whoever knows few nodes for long may
+   * be on an island whose places are all taken: it asks somebody who is no neighbour to make room, ever
+   * more rarely, for the whole network may be small.
+   */
+  #mend(now: number): void {
+    for (const [name, since] of this.#lost) {
+      this.#lost.delete(name);
+      if (now - since > LOST_KEPT_MS) continue;
+      this.#lost.set(name, since);
+      this.#wish(name, "reunion", now);
+      break;
     }
-    return found;
+    if (this.#passive.size >= this.#options.passive / 2) {
+      this.#poorShuffles = 0;
+      this.#patience = PATIENCE;
+    } else if (++this.#poorShuffles >= this.#patience) {
+      this.#poorShuffles = 0;
+      this.#patience = Math.min(2 * this.#patience, MAX_PATIENCE);
+      const isFree = (name: string): boolean => this.#isCandidate(name);
+      const contact = this.#contacts.anyThat(isFree);
+      if (contact !== undefined) this.#wish(contact, "join", now);
+      const other = this.#passive.anyThat(isFree);
+      if (other !== undefined) this.#wish(other, "reunion", now);
+    }
+  }
+
+  #isCandidate(name: string): boolean {
+    if (this.#active.has(name) || this.#tried.has(name) || this.#wishes.has(name)) return false;
+    return this.#groupIsFree(name);
   }
 
   #groupIsFree(peer: string): boolean {
     const group = this.#group?.(peer);
     if (group === undefined) return true;
-    for (const other of this.#active) if (this.#group?.(other) === group) return false;
+    for (const other of this.active) if (this.#group?.(other) === group) return false;
     return true;
   }
 
   #keep(peer: string): void {
-    if (!this.#isName(peer) || this.#active.has(peer) || this.#passive.has(peer)) return;
-    if (this.#passive.size >= this.#options.passive) {
-      const out = this.#anyOf(this.#passive);
-      if (out !== undefined) this.#passive.delete(out);
-    }
-    this.#passive.add(peer);
+    if (this.#isName(peer) && !this.#active.has(peer)) this.#passive.add(peer);
   }
 
   /** Keeps `names`; those in `given` make room first, for another node holds them now. */
@@ -468,25 +431,9 @@ export class HyParView {
     let at = 0;
     for (const name of names) {
       if (!this.#isName(name) || this.#active.has(name) || this.#passive.has(name)) continue;
-      while (this.#passive.size >= this.#options.passive && at < given.length) {
-        this.#passive.delete(given[at++] ?? "");
-      }
-      this.#keep(name);
+      while (this.#passive.isFull && at < given.length) this.#passive.delete(given[at++] ?? "");
+      this.#passive.add(name);
     }
-  }
-
-  /** A walk that comes by twice goes back by its first way, which cannot be a circle. */
-  #markWay(origin: string, from: string, to: string, now: number): void {
-    const known = this.#walks.get(origin);
-    const fresh = known !== undefined && known.expires > now ? known : undefined;
-    if (known === undefined && this.#walks.size >= MAX_WALKS) {
-      for (const oldest of this.#walks.keys()) {
-        this.#walks.delete(oldest);
-        break;
-      }
-    }
-    const expires = fresh?.expires ?? now + this.#options.walkTimeoutMs;
-    this.#walks.set(origin, { from: fresh?.from ?? from, to, expires });
   }
 
   /** Only neighbours take part in walks; who is none is told so, once its request is not under way. */
@@ -509,44 +456,14 @@ export class HyParView {
       name !== this.#options.self
     );
   }
-
-  #below(bound: number): number {
-    return bound <= 1 ? 0 : this.#options.random(bound);
-  }
-
-  #anyOf(names: ReadonlySet<string>, except?: string, alsoExcept?: string): string | undefined {
-    let choices = names.size;
-    if (except !== undefined && names.has(except)) choices--;
-    if (alsoExcept !== undefined && alsoExcept !== except && names.has(alsoExcept)) choices--;
-    if (choices <= 0) return undefined;
-    let at = this.#below(choices);
-    for (const name of names) {
-      if (name === except || name === alsoExcept) continue;
-      if (at-- === 0) return name;
-    }
-    return undefined;
-  }
-
-  #sample(names: ReadonlySet<string>, count: number, except?: string): string[] {
-    const pool = [...names].filter((name) => name !== except);
-    const taken = Math.min(count, pool.length);
-    for (let i = 0; i < taken; i++) {
-      const from = i + this.#below(pool.length - i);
-      const held = pool[i] ?? "";
-      pool[i] = pool[from] ?? "";
-      pool[from] = held;
-    }
-    pool.length = taken;
-    return pool;
-  }
 }
 
 function namesOf(claimed: readonly string[]): readonly string[] {
-  return Array.isArray(claimed) ? claimed.slice(0, MAX_SHUFFLED) : [];
-}
-
-function whole(value: number, least: number, name: string): void {
-  if (!Number.isInteger(value) || value < least) {
-    throw new RangeError(`${name} must be a whole number from ${least}`);
+  if (!Array.isArray(claimed)) return [];
+  const names: string[] = [];
+  for (const name of claimed) {
+    if (names.length >= MAX_SHUFFLED) break;
+    if (typeof name === "string" && name.length <= MAX_NAME) names.push(name);
   }
+  return names;
 }
