@@ -51,13 +51,15 @@ export type { Peer } from "./peer.ts";
 // Plugins
 export type {
   AnyPlugin,
+  FindOptions,
   GoPlugin,
   MessageContext,
   NetworkContext,
   PeerContext,
   Plugin,
+  PluginState,
+  PluginStatus,
 } from "./plugin.ts";
-export type { PluginState, PluginStatus } from "./plugin-host.ts";
 export { type Deferred, deferred, Fifo, Inbox, type InboxSource } from "./queue.ts";
 export { ATTEMPT_DELAY_MS, OUTRUN, type RaceOptions, race } from "./race.ts";
 export * from "./runtime.ts";

@@ -22,6 +22,8 @@ export const OPCODES = {
   welcome: 32,
   /** The dialer's first frame: this stream is the live one. */
   confirm: 33,
+  /** From either side: a peer met in passing becomes a lasting one. */
+  stay: 34,
 } as const;
 
 /** Blocks of Testudo's own range; a plugin takes its numbers from one block. */
@@ -43,6 +45,19 @@ export function isCoreOpcode(opcode: number): boolean {
     opcode === OPCODES.bytes ||
     opcode === OPCODES.disconnect ||
     (opcode >= OPCODE_BLOCKS.stream && opcode < OPCODE_BLOCKS.stream + 32)
+  );
+}
+
+/**
+ * Questions that plugins ask of every peer, and their answers: keepalives and pings. They say nothing of whether
+ * somebody has use for the peer.
+ */
+export function isAuditOpcode(opcode: number): boolean {
+  return (
+    opcode === OPCODES.keepalive ||
+    opcode === OPCODES.keepaliveResponse ||
+    opcode === OPCODES.ping ||
+    opcode === OPCODES.pong
   );
 }
 
