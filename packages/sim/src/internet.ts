@@ -75,14 +75,14 @@ export class Internet {
     return this.#scheduler.set(this.#scheduler.now + delayMs, callback, owner);
   }
 
-  /** Of one pair, else of the pair's groups, else the world's. */
+  /** Of these two, else of one of them and the other's group, else of the groups, else the world's. */
   shapeOf(from: Host, to: Host): LinkShape {
     if (this.#links.size > 0) {
       const own =
         this.#links.get(pairOf(from.name, to.name)) ??
-        this.#links.get(pairOf(from.group, to.group)) ??
         this.#links.get(pairOf(from.name, to.group)) ??
-        this.#links.get(pairOf(from.group, to.name));
+        this.#links.get(pairOf(from.group, to.name)) ??
+        this.#links.get(pairOf(from.group, to.group));
       if (own !== undefined) return own;
     }
     if (this.#shape !== undefined) return this.#shape;

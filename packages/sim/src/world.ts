@@ -20,7 +20,7 @@ import { type NodeOptions, NodeRuntime, SimNode } from "./node.ts";
 import { Random } from "./random.ts";
 import { Trace, type TraceOptions } from "./trace.ts";
 import { simTransport } from "./transport.ts";
-import { vouch } from "./vouch.ts";
+import { type Voucher, vouch } from "./vouch.ts";
 
 export interface WorldOptions {
   readonly seed: number | string;
@@ -38,7 +38,7 @@ const DEFAULT_BREAK_MS = 120_000;
 /** A group's name must not be a node's. */
 const NAME = /^[\w.-]+$/;
 
-export class World implements AsyncDisposable {
+export class World implements AsyncDisposable, Voucher {
   /** For a scenario's own choices. */
   readonly random: Random;
   readonly trace: Trace;
@@ -90,6 +90,11 @@ export class World implements AsyncDisposable {
     return { ...this.#internet.counters, messages };
   }
 
+  /** The name of the node that has, or had, this id: a peer's as the scenario knows it. */
+  nameOf(id: string): string | undefined {
+    return this.#names.get(id);
+  }
+
   /**
    * A node, at once; its plugins start and it listens before the next event. Throws `TypeError` or
    * `RangeError` for options that make no sense, and what its network throws.
@@ -111,7 +116,7 @@ export class World implements AsyncDisposable {
     const internet = this.#internet;
     const runtime = new NodeRuntime(this.clock.scheduler, random, host, skewMs);
     const transport = simTransport(internet, host);
-    const transform = vouch({ trace: this.trace, nameOf: (key) => this.#names.get(key) }, name);
+    const transform = vouch(this, name);
     const stacks = options.stacks?.(transport, transform) ?? [[transport, transform]];
     const owner = {
       kill: (whose: Host, silently: boolean) => internet.kill(whose, silently),
@@ -123,7 +128,8 @@ export class World implements AsyncDisposable {
     internet.hosts.set(name, host);
     this.trace.add("join", name, "", incarnation);
     node.ready.catch((error: unknown) => {
-      this.#failure ??= { error };
+      // One that ended meanwhile need not have started.
+      if (node.running) this.#failure ??= { error };
     });
     return node;
   }
