@@ -75,7 +75,7 @@ export interface Scenario {
 
 /** Throws `TypeError` or `RangeError`, naming the field, for what is no scenario. */
 export function defineScenario(scenario: Scenario): Scenario {
-  if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(scenario.name)) {
+  if (typeof scenario.name !== "string" || !/^[a-z0-9]+(-[a-z0-9]+)*$/.test(scenario.name)) {
     throw new TypeError("scenario.name must be words of a-z and 0-9 joined by hyphens");
   }
   if (typeof scenario.about !== "string" || scenario.about === "") {

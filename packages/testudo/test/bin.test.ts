@@ -56,9 +56,13 @@ describe("the command", () => {
     const loaded = listener.err.text;
     expect(loaded).toMatch(/dist\/commands\/listen\.js/);
     const others = ["shs", "ws", "unix", "onion", "noauth", "gzip"];
-    for (const unwanted of ["pino", "@noble", "node_modules/ws/", "commands/demo.js"].concat(
-      others.map((name) => `transports/dist/${name}/`),
-    )) {
+    for (const unwanted of [
+      "pino",
+      "@noble",
+      "node_modules/ws/",
+      "sim/dist",
+      "commands/demo.js",
+    ].concat(others.map((name) => `transports/dist/${name}/`))) {
       expect(loaded).not.toContain(unwanted);
     }
   });
