@@ -101,7 +101,7 @@ export class KademliaModel {
         lookup.failed(ask.contact);
         lookup.abandon(ask.path);
       } else {
-        reached ||= answer.terminal;
+        reached ||= answer.terminal && ask.path < d;
         lookup.answered(ask.contact, answer.contacts, answer.terminal);
       }
     }
