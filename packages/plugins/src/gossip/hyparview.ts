@@ -266,7 +266,9 @@ export class HyParView {
     if (leaving) this.#passive.delete(from);
     if (!this.#active.has(from)) return;
     this.#lose(from, !leaving);
-    this.#fill(now);
+    // Whoever made room for another waits for newcomers or the next shuffle: those just put out, asking
+    // around at once, would find each other and close their circle.
+    if (leaving || this.#active.size === 0) this.#fill(now);
   }
 
   #onShuffle(

@@ -229,8 +229,9 @@ export class Plumtree<P> {
     }
     const missing = this.#forget(id);
     this.#hold(id, payload, count, now);
-    this.#onFirst(from, count, missing);
+    this.#onFirst(from);
     this.#spread(id, payload, count, from, now);
+    this.#swap(from, count, missing);
     this.#out.deliver(id, payload, from, count);
     return true;
   }
@@ -305,20 +306,21 @@ export class Plumtree<P> {
     return next;
   }
 
-  #onFirst(from: string, hops: number, missing: Missing | undefined): void {
+  #onFirst(from: string): void {
     const linked = this.#isLinked(from);
     if (linked) this.#broken.delete(from);
-    if (this.#eagerLinks > 1) {
-      if (linked) this.#provide(from, false);
-      this.#countQuiet(from);
+    if (this.#eagerLinks === 1) {
+      if (linked) this.#makeEager(from);
       return;
     }
-    if (!linked) return;
+    if (linked) this.#provide(from, false);
+    this.#countQuiet(from);
+  }
+
+  /** In the tree a link that is much shorter takes the place of the one the message came by. */
+  #swap(from: string, hops: number, missing: Missing | undefined): void {
     const shorter = this.#shorter(from, hops, missing);
-    if (shorter === undefined) {
-      this.#makeEager(from);
-      return;
-    }
+    if (shorter === undefined || this.#eagerLinks > 1 || !this.#isLinked(from)) return;
     this.#makeEager(shorter.peer);
     this.#out.graft(shorter.peer, undefined, shorter.hops);
     this.#makeLazy(from);
@@ -341,12 +343,14 @@ export class Plumtree<P> {
         this.#provide(from, false);
         return;
       }
-    } else this.#makeLazy(from);
+    }
     const last = this.#pruned.get(from);
     if (last !== undefined && now - last < (this.#options.pruneBackoffMs ?? 1000)) {
       if (!this.#unwanted.take(from, now)) this.#out.penalise?.(from, "unwanted");
       return;
     }
+    // Both ends let go of a link of the tree; of the others only the end that pushes.
+    if (this.#eagerLinks === 1) this.#makeLazy(from);
     this.#pruned.set(from, now);
     this.#out.prune(from);
   }
