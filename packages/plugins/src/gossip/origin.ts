@@ -80,6 +80,13 @@ export class Item {
     return this.#id;
   }
 
+  /** The same, in bytes of its own. */
+  copy(): Item {
+    const item = new Item(new Uint8Array(this.bytes), this.epoch, this.time);
+    item.#id = this.#id;
+    return item;
+  }
+
   /** Whether its origin signed it for this network. */
   isAuthentic(networkId: Uint8Array): boolean {
     const signature = this.bytes.subarray(0, SIGNATURE_BYTES);
@@ -91,7 +98,7 @@ export class Item {
   }
 }
 
-/** Reads an item; it keeps `bytes`, so hand in a copy. Throws `Error` for what no origin makes. Believes nothing. */
+/** Reads an item, which views `bytes`. Throws `Error` for what no origin makes. Believes nothing. */
 export function readItem(bytes: Uint8Array): Item {
   if (bytes.length < BODY_AT) throw new Error("an item is shorter than its header");
   const epoch = readU64(bytes, EPOCH_AT);

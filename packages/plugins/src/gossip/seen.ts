@@ -30,7 +30,7 @@ export interface SeenOptions {
   /** How old an item may be that is brought late. Default 20 minutes. */
   readonly windowMs?: number;
   /** What `save` gave in an earlier life; bytes that cannot be read throw `RangeError`. */
-  readonly saved?: Uint8Array;
+  readonly saved?: Uint8Array | undefined;
 }
 
 /** What `judge` says: only `new` may be taken. */
