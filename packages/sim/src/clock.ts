@@ -64,7 +64,7 @@ export class VirtualClock implements Runtime {
 
   /** Moves time on by `ms`, firing what comes due in order, with all that follows before the next. */
   async advance(ms: number): Promise<void> {
-    await this.#play(this.now() + checkMs("ms", ms), () => false);
+    await this.#play(this.#scheduler.now + checkMs("ms", ms), () => false);
   }
 
   /**
@@ -72,7 +72,7 @@ export class VirtualClock implements Runtime {
    * moved on by that. Says which it was.
    */
   until(done: () => boolean, withinMs: number): Promise<boolean> {
-    return this.#play(this.now() + checkMs("withinMs", withinMs), done);
+    return this.#play(this.#scheduler.now + checkMs("withinMs", withinMs), done);
   }
 
   /** Moves time on while `work` is under way, and gives what comes of it. Rejects when it is not done within `withinMs`. */
