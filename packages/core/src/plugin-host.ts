@@ -392,10 +392,5 @@ function isPeersDoing(error: Error, peer: LivePeer | undefined): boolean {
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    "then" in value &&
-    typeof value.then === "function"
-  );
+  return typeof (value as { readonly then?: unknown } | null | undefined)?.then === "function";
 }
