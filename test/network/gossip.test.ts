@@ -1,7 +1,7 @@
 /** Gossip among real networks, on virtual time. */
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type GossipNode, Gossips, News, Whisper } from "../support/gossips.ts";
+import { type GossipNode, Gossips } from "../support/gossips.ts";
 
 let gossips: Gossips;
 beforeEach(() => {
@@ -21,7 +21,10 @@ describe.each(["tree", "flood"] as const)("a broadcast, by %s", (mode) => {
     const [first] = nodes as [GossipNode];
     for (let i = 0; i < 10; i++) first.say(`news ${i}`);
     await gossips.pass(1_000);
-    expectHeard(nodes.slice(1), Array.from({ length: 10 }, (_, i) => `news ${i}`));
+    expectHeard(
+      nodes.slice(1),
+      Array.from({ length: 10 }, (_, i) => `news ${i}`),
+    );
     expect(first.heard).toEqual([]);
     for (const node of nodes.slice(1)) {
       expect(new Set(node.heard.map(({ from }) => from))).toEqual(new Set([first.id]));
