@@ -37,13 +37,15 @@ const GAP = 18;
 const LEGEND_LINE = 19;
 /** Width of a character of the legend, generously. */
 const CHARACTER = 6.6;
+/** The same for the title. */
+const HEADLINE = 9.6;
 /** With more points than this a curve has no marks. */
 const MOST_MARKS = 60;
 
 export function toSvg(plots: readonly Plot[], { title, subtitle }: PictureOptions): string {
   const longest = Math.max(0, ...plots.flatMap(({ series }) => series.map((s) => s.name.length)));
   const legend = Math.ceil(longest * CHARACTER) + 56;
-  const width = LEFT + WIDTH + legend;
+  const width = Math.max(LEFT + WIDTH + legend, LEFT + Math.ceil(title.length * HEADLINE) + 20);
   const heights = plots.map(heightOf);
   const height = HEAD + heights.reduce((sum, each) => sum + each + GAP, 0);
   const lines = [

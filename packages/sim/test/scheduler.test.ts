@@ -20,7 +20,9 @@ test("events come by time, then in the order they were set", () => {
       }
       play(scheduler, 20);
       expect(seen).toEqual(
-        times.map((at, order) => [at, order]).toSorted((a, b) => a[0] - b[0] || a[1] - b[1]),
+        times
+          .map((at, order): [number, number] => [at, order])
+          .toSorted((a, b) => a[0] - b[0] || a[1] - b[1]),
       );
       expect(scheduler.pending).toBe(0);
     }),
