@@ -14,89 +14,24 @@
 
 import { Budget } from "./budget.ts";
 import { MAX_NAME } from "./membership-message.ts";
+import { type Announcer, Missing } from "./missing.ts";
+import {
+  type Announcement,
+  checkTreeOptions,
+  type PlumtreeOptions,
+  TREE_LIMITS,
+  type TreeLimits,
+  type TreeOut,
+} from "./tree-options.ts";
 
-export interface Announcement {
-  readonly id: string;
-  /** At whoever reads it, would the payload come this way. */
-  readonly hops: number;
-}
+export type {
+  Announcement,
+  Misdeed,
+  PlumtreeOptions,
+  TreeLimits,
+  TreeOut,
+} from "./tree-options.ts";
 
-/** `promise`: announced, grafted, never sent. `flood`: beyond its budget. `unwanted`: pushes on after being pruned. */
-export type Misdeed = "promise" | "flood" | "unwanted";
-
-export interface TreeOut<P> {
-  /** Once for every message of others. */
-  deliver(id: string, payload: P, from: string, hops: number): void;
-  push(to: string, id: string, payload: P, hops: number): void;
-  announce(to: string, entries: readonly Announcement[]): void;
-  prune(to: string): void;
-  /** `id`: send this payload too. */
-  graft(to: string, id: string | undefined, hops: number): void;
-  penalise?(peer: string, why: Misdeed): void;
-}
-
-export interface TreeLimits {
-  /** Messages kept for those who graft. Default 4,096. */
-  readonly messages: number;
-  /** Bytes of them together, as `sizeOf` counts. Default 32 MiB. */
-  readonly bytes: number;
-  /** How long they are kept, in ms. Default 120,000. */
-  readonly keepMs: number;
-  /** Ids announced that have not come. Default 8,192. */
-  readonly missing: number;
-  /** Of these, first heard of from one peer. Default 2,048. */
-  readonly missingPerPeer: number;
-  /** Ids in one announcement; what is beyond is not read. Default 1,024. */
-  readonly entries: number;
-  /** Of one peer in a second, twice as many at once, as for the next three. Default 200. */
-  readonly announcementsPerSecond: number;
-  /** Default 5,000. */
-  readonly idsPerSecond: number;
-  /** Default 500. */
-  readonly graftsPerSecond: number;
-  /** Payload pushed although pruned. Default 100. */
-  readonly unwantedPerSecond: number;
-  /** How often one peer gets one payload by grafting. Default 3. */
-  readonly copies: number;
-}
-
-export interface PlumtreeOptions<P> {
-  readonly out: TreeOut<P>;
-  /** How long an announced message may take to come by itself: the diameter's latency and more. */
-  readonly timer1Ms: number;
-  /** How long a graft waits for its payload: about a round trip and more. */
-  readonly timer2Ms: number;
-  /** Links that push to this node. Default 1. */
-  readonly eagerLinks?: number;
-  /** Swap for a link that is so many hops shorter; believes what announcers say. Default: never. */
-  readonly optimise?: number;
-  /** How long announcements are collected. Default 0: not at all. */
-  readonly batchMs?: number;
-  /** How long after a prune the same peer is not pruned again. Default 1,000. */
-  readonly pruneBackoffMs?: number;
-  /** Messages older than the ones kept here. Default: none is known. */
-  readonly seen?: (id: string) => boolean;
-  /** Bytes of a payload. Default: 0 for all. */
-  readonly sizeOf?: (payload: P) => number;
-  readonly limits?: Partial<TreeLimits>;
-}
-
-const DEFAULT_LIMITS: TreeLimits = {
-  messages: 4096,
-  bytes: 32 * 1024 * 1024,
-  keepMs: 120_000,
-  missing: 8192,
-  missingPerPeer: 2048,
-  entries: 1024,
-  announcementsPerSecond: 200,
-  idsPerSecond: 5000,
-  graftsPerSecond: 500,
-  unwantedPerSecond: 100,
-  copies: 3,
-};
-
-/** Announcers kept for one id. */
-const MAX_ANNOUNCERS = 32;
 /** Messages others delivered since a link that should push last did. */
 const MAX_QUIET = 16;
 const MAX_HOPS = 255;
@@ -107,18 +42,6 @@ interface Held<P> {
   readonly size: number;
   readonly at: number;
   copies: Map<string, number> | undefined;
-}
-
-interface Missing {
-  readonly owner: string;
-  readonly announcers: Announcer[];
-  asked: string | undefined;
-  deadline: number;
-}
-
-interface Announcer {
-  readonly peer: string;
-  readonly hops: number;
 }
 
 interface Provider {
@@ -139,10 +62,7 @@ export class Plumtree<P> {
   /** The oldest first. */
   readonly #held = new Map<string, Held<P>>();
   #heldBytes = 0;
-  /** Announced, timer 1 running; then grafted, timer 2 running. Both in the order of their deadlines. */
-  readonly #waiting = new Map<string, Missing>();
-  readonly #asked = new Map<string, Missing>();
-  readonly #owned = new Map<string, number>();
+  readonly #missing: Missing;
   readonly #broken = new Map<string, number>();
   readonly #pruned = new Map<string, number>();
   readonly #batches = new Map<string, Announcement[]>();
@@ -154,16 +74,13 @@ export class Plumtree<P> {
 
   /** Throws `RangeError` for times and counts that make no sense. */
   constructor(options: PlumtreeOptions<P>) {
-    atLeast(1, options.timer1Ms, "timer1Ms");
-    atLeast(1, options.timer2Ms, "timer2Ms");
-    atLeast(1, options.eagerLinks ?? 1, "eagerLinks");
-    atLeast(1, options.optimise ?? 1, "optimise");
-    atLeast(0, options.batchMs ?? 0, "batchMs");
+    checkTreeOptions(options);
     this.#options = options;
-    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#limits = { ...TREE_LIMITS, ...options.limits };
     this.#out = options.out;
     this.#eagerLinks = Math.floor(options.eagerLinks ?? 1);
     this.#batchMs = options.batchMs ?? 0;
+    this.#missing = new Missing(this.#limits.missing, this.#limits.missingPerPeer);
     this.#announcements = new Budget(this.#limits.announcementsPerSecond);
     this.#ids = new Budget(this.#limits.idsPerSecond);
     this.#grafts = new Budget(this.#limits.graftsPerSecond);
@@ -182,7 +99,7 @@ export class Plumtree<P> {
 
   /** How many ids were announced and have not come. */
   get missing(): number {
-    return this.#waiting.size + this.#asked.size;
+    return this.#missing.size;
   }
 
   /** Whether a push of this id would be nothing new. */
@@ -202,7 +119,7 @@ export class Plumtree<P> {
     this.#lazy.delete(peer);
     this.#pruned.delete(peer);
     this.#broken.delete(peer);
-    this.#owned.delete(peer);
+    this.#missing.down(peer);
     this.#batches.delete(peer);
     this.#announcements.delete(peer);
     this.#ids.delete(peer);
@@ -214,7 +131,7 @@ export class Plumtree<P> {
   /** Spreads a message of ours; one that is known already is left alone. Returns how many peers it was pushed to. */
   broadcast(id: string, payload: P, now: number): number {
     if (this.has(id)) return 0;
-    this.#forget(id);
+    this.#missing.take(id);
     this.#hold(id, payload, 0, now);
     return this.#spread(id, payload, 0, undefined, now);
   }
@@ -227,11 +144,11 @@ export class Plumtree<P> {
       this.#onDuplicate(from, count, held, now);
       return false;
     }
-    const missing = this.#forget(id);
+    const announcers = this.#missing.take(id);
     this.#hold(id, payload, count, now);
     this.#onFirst(from);
     this.#spread(id, payload, count, from, now);
-    this.#swap(from, count, missing);
+    this.#swap(from, count, announcers);
     this.#out.deliver(id, payload, from, count);
     return true;
   }
@@ -274,36 +191,21 @@ export class Plumtree<P> {
   /** Does what is due. Returns when to be called next, in ms; also to be asked after every other call. */
   poll(now: number): number | undefined {
     if (this.#flushAt !== undefined && this.#flushAt <= now) this.#flush();
-    for (const [id, missing] of this.#waiting) {
-      if (missing.deadline > now) break;
-      this.#waiting.delete(id);
-      this.#ask(id, missing, now);
-    }
-    for (const [id, missing] of this.#asked) {
-      if (missing.deadline > now) break;
-      this.#asked.delete(id);
-      const { asked } = missing;
+    for (const { id, asked } of this.#missing.due(now)) {
       if (asked !== undefined && this.#isLinked(asked)) {
         this.#broken.set(asked, (this.#broken.get(asked) ?? 0) + 1);
         this.#out.penalise?.(asked, "promise");
       }
-      this.#ask(id, missing, now);
+      this.#ask(id, now);
     }
     return this.deadline;
   }
 
   /** When `poll` has something to do, in ms. */
   get deadline(): number | undefined {
-    let next = this.#flushAt;
-    for (const { deadline } of this.#waiting.values()) {
-      if (next === undefined || deadline < next) next = deadline;
-      break;
-    }
-    for (const { deadline } of this.#asked.values()) {
-      if (next === undefined || deadline < next) next = deadline;
-      break;
-    }
-    return next;
+    const next = this.#missing.deadline;
+    if (this.#flushAt === undefined) return next;
+    return next === undefined ? this.#flushAt : Math.min(next, this.#flushAt);
   }
 
   #onFirst(from: string): void {
@@ -318,8 +220,8 @@ export class Plumtree<P> {
   }
 
   /** In the tree a link that is much shorter takes the place of the one the message came by. */
-  #swap(from: string, hops: number, missing: Missing | undefined): void {
-    const shorter = this.#shorter(from, hops, missing);
+  #swap(from: string, hops: number, announcers: readonly Announcer[]): void {
+    const shorter = this.#shorter(from, hops, announcers);
     if (shorter === undefined || this.#eagerLinks > 1 || !this.#isLinked(from)) return;
     this.#makeEager(shorter.peer);
     this.#out.graft(shorter.peer, undefined, shorter.hops);
@@ -366,51 +268,26 @@ export class Plumtree<P> {
       return;
     }
     if (this.#options.seen?.(id) === true) return;
-    const known = this.#waiting.get(id) ?? this.#asked.get(id);
-    if (known !== undefined) {
-      if (known.announcers.length >= MAX_ANNOUNCERS || known.asked === from) return;
-      if (known.announcers.some(({ peer }) => peer === from)) return;
-      known.announcers.push({ peer: from, hops });
-      return;
-    }
-    const owned = this.#owned.get(from) ?? 0;
-    if (this.missing >= this.#limits.missing || owned >= this.#limits.missingPerPeer) return;
-    this.#owned.set(from, owned + 1);
-    const deadline = now + this.#options.timer1Ms;
-    const announcers = [{ peer: from, hops }];
-    this.#waiting.set(id, { owner: from, announcers, asked: undefined, deadline });
+    this.#missing.announced(id, from, hops, now + this.#options.timer1Ms);
   }
 
   /** Grafts the next announcer: the first one, but those that kept their promises before the others. */
-  #ask(id: string, missing: Missing, now: number): void {
-    let best: Announcer | undefined;
-    let fewest = Number.POSITIVE_INFINITY;
-    for (const announcer of missing.announcers) {
-      if (!this.#isLinked(announcer.peer)) continue;
-      const broken = this.#broken.get(announcer.peer) ?? 0;
-      if (broken >= fewest) continue;
-      best = announcer;
-      fewest = broken;
-    }
-    if (best === undefined) {
-      this.#disown(missing);
-      return;
-    }
-    missing.announcers.splice(missing.announcers.indexOf(best), 1);
-    missing.asked = best.peer;
-    missing.deadline = now + this.#options.timer2Ms;
-    this.#asked.set(id, missing);
-    this.#makeEager(best.peer);
-    if (this.#eagerLinks > 1) this.#provide(best.peer, true);
-    this.#out.graft(best.peer, id, best.hops);
+  #ask(id: string, now: number): void {
+    const rank = (peer: string): number | undefined =>
+      this.#isLinked(peer) ? (this.#broken.get(peer) ?? 0) : undefined;
+    const announcer = this.#missing.ask(id, rank, now + this.#options.timer2Ms);
+    if (announcer === undefined) return;
+    this.#makeEager(announcer.peer);
+    if (this.#eagerLinks > 1) this.#provide(announcer.peer, true);
+    this.#out.graft(announcer.peer, id, announcer.hops);
   }
 
   /** The announcer that is so much nearer than `from` that the links should be swapped. */
-  #shorter(from: string, hops: number, missing: Missing | undefined): Announcer | undefined {
+  #shorter(from: string, hops: number, announcers: readonly Announcer[]): Announcer | undefined {
     const { optimise } = this.#options;
-    if (optimise === undefined || missing === undefined) return undefined;
+    if (optimise === undefined) return undefined;
     let best: Announcer | undefined;
-    for (const announcer of missing.announcers) {
+    for (const announcer of announcers) {
       if (announcer.peer === from || hops - announcer.hops < optimise) continue;
       if (!this.#lazy.has(announcer.peer)) continue;
       if (best === undefined || announcer.hops < best.hops) best = announcer;
@@ -509,22 +386,6 @@ export class Plumtree<P> {
     }
   }
 
-  #forget(id: string): Missing | undefined {
-    const missing = this.#waiting.get(id) ?? this.#asked.get(id);
-    if (missing === undefined) return undefined;
-    this.#waiting.delete(id);
-    this.#asked.delete(id);
-    this.#disown(missing);
-    return missing;
-  }
-
-  #disown(missing: Missing): void {
-    const owned = this.#owned.get(missing.owner);
-    if (owned === undefined) return;
-    if (owned > 1) this.#owned.set(missing.owner, owned - 1);
-    else this.#owned.delete(missing.owner);
-  }
-
   #makeEager(peer: string): void {
     this.#lazy.delete(peer);
     this.#pruned.delete(peer);
@@ -542,8 +403,4 @@ export class Plumtree<P> {
 
 function hopsOf(hops: number): number {
   return Number.isInteger(hops) && hops > 0 ? Math.min(hops, MAX_HOPS) : MAX_HOPS;
-}
-
-function atLeast(least: number, value: number, name: string): void {
-  if (!(value >= least)) throw new RangeError(`${name} must be a number from ${least}`);
 }
