@@ -1,5 +1,6 @@
 /**
- * Host: where an address leads, and from how far away that makes sense.
+ * Host: where an address leads, and from how far away that makes sense. Names are not looked up here: a public
+ * name may still lead to a private address.
  */
 
 import { hostAndPort, NetworkError, parseAddress, type Scope, type Section } from "@testudo/core";
@@ -11,8 +12,10 @@ const OWN_MACHINE: ReadonlySet<string> = new Set(["unix", "memory"]);
 export function hostOf(transport: Section): string | undefined {
   if (OWN_MACHINE.has(transport.name)) return "localhost";
   if (transport.name === "ws" || transport.name === "wss") {
-    if (!URL.canParse(transport.text)) return undefined;
-    return new URL(transport.text).hostname.replace(/^\[(.*)\]$/, "$1");
+    // Without escapes, as the transport reads it: `ws://127.0.0.1!:80` is a way to loopback, too.
+    const url = [transport.name, ...transport.args].join(":");
+    if (!URL.canParse(url)) return undefined;
+    return new URL(url).hostname.replace(/^\[(.*)\]$/, "$1");
   }
   try {
     return hostAndPort(transport).host;
@@ -23,19 +26,32 @@ export function hostOf(transport: Section): string | undefined {
   }
 }
 
-/** The widest scope in which a host means the same node: `device`, `private` or `public`. */
+/**
+ * The widest scope in which a host means the same node: `device`, `private` or `public`. Of all the ways to write
+ * an address (`127.1`, `0x7f.0.0.1`, `::ffff:7f00:1`) the platform's own reading counts; what has none, or is
+ * nobody's address, is `device`, so that no stranger's word makes us dial it.
+ */
 export function scopeOfHost(host: string): Scope {
-  const plain = host
-    .toLowerCase()
-    .replace(/%.*$/, "")
-    .replace(/^::ffff:(?=\d+\.)/, "");
-  if (plain === "localhost" || plain.endsWith(".localhost")) return "device";
-  if (plain === "::1" || plain === "::" || plain === "0:0:0:0:0:0:0:1") return "device";
-  if (plain.includes(":")) return /^f[cd]|^fe[89ab]/.test(plain) ? "private" : "public";
-  if (plain.endsWith(".local")) return "private";
-  if (!/^\d{1,3}(\.\d{1,3}){3}$/.test(plain)) return "public";
-  const [a = 0, b = 0] = plain.split(".").map(Number);
-  if (a === 127 || a === 0) return "device";
+  const plain = host.toLowerCase().replace(/%.*$/, "").replace(/\.$/, "");
+  const written = `http://${plain.includes(":") ? `[${plain}]` : plain}/`;
+  if (plain === "" || !URL.canParse(written)) return "device";
+  const { hostname } = new URL(written);
+  if (hostname.startsWith("[")) return scopeOfIpv6(hostname.slice(1, -1));
+  if (/^\d+(\.\d+){3}$/.test(hostname)) return scopeOfIpv4(hostname.split(".").map(Number));
+  return scopeOfName(hostname);
+}
+
+function scopeOfName(name: string): Scope {
+  if (name === "localhost" || name.endsWith(".localhost")) return "device";
+  // A name without a dot, or under one of these, is looked up in the network that one is in.
+  return !name.includes(".") || /\.(local|lan|internal|home\.arpa)$/.test(name)
+    ? "private"
+    : "public";
+}
+
+function scopeOfIpv4([a = 0, b = 0]: readonly number[]): Scope {
+  // Loopback, "this host", and from 224 up what is no node's address at all.
+  if (a === 127 || a === 0 || a >= 224) return "device";
   const inside =
     a === 10 ||
     (a === 172 && b >= 16 && b < 32) ||
@@ -44,6 +60,25 @@ export function scopeOfHost(host: string): Scope {
     (a === 100 && b >= 64 && b < 128) ||
     (a === 169 && b === 254);
   return inside ? "private" : "public";
+}
+
+/** Of the shortest form. */
+function scopeOfIpv6(text: string): Scope {
+  const groups = (part: string): number[] =>
+    part === "" ? [] : part.split(":").map((group) => Number.parseInt(group, 16));
+  const [before = "", after = ""] = text.split("::");
+  const [head, tail] = [groups(before), text.includes("::") ? groups(after) : []];
+  const zeros = new Array<number>(8 - head.length - tail.length).fill(0);
+  const all = [...head, ...zeros, ...tail];
+  const [first = 0, , , , , sixth = 0, high = 0, low = 0] = all;
+  const lowest = [high >>> 8, high & 0xff, low >>> 8, low & 0xff];
+  // IPv4 in IPv6: mapped, and through a translator.
+  if (all.slice(0, 5).every((group) => group === 0)) {
+    return sixth === 0xffff ? scopeOfIpv4(lowest) : "device";
+  }
+  if (first === 0x64 && all[1] === 0xff9b) return scopeOfIpv4(lowest);
+  if ((first & 0xff00) === 0xff00) return "device";
+  return (first & 0xfe00) === 0xfc00 || (first & 0xff80) === 0xfe80 ? "private" : "public";
 }
 
 /** The scope of the place that an address of one route leads to; `public` where no host is named. */

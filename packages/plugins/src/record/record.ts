@@ -10,9 +10,10 @@
 
 import {
   concat,
+  equal,
   fromUtf8,
   type Identity,
-  type NetworkError,
+  NetworkError,
   networkError,
   PeerId,
   parseAddress,
@@ -20,6 +21,7 @@ import {
   readU16,
   readU64,
   type Scope,
+  type Section,
   sectionKey,
   toUtf8,
   verify,
@@ -126,7 +128,8 @@ export function readRecord(
   if (!verify(id, concat(CONTEXT, networkId, bytes.subarray(0, end)), bytes.subarray(end))) {
     throw malformed("its signature does not verify");
   }
-  const addresses = texts.flatMap((text) => believedRoutes(text, id));
+  // One text may hold several alternatives; the bound is on those.
+  const addresses = texts.flatMap((text) => believedRoutes(text, id)).slice(0, MAX_ADDRESSES);
   const puzzle =
     puzzleBytes === 0 ? undefined : bytes.subarray(HEADER_BYTES, HEADER_BYTES + puzzleBytes);
   return { id, seq, addresses, puzzle, expiresAt, bytes };
@@ -170,18 +173,28 @@ function readTexts(bytes: Uint8Array, from: number, end: number): string[] {
 /** The routes that promise this key. Throws `AddressError`. */
 function ownRoutes(address: string, id: PeerId): Route[] {
   return parseAddress(address).routes.filter(({ sections }) => {
-    const last = sections.length > 1 ? sections.at(-1) : undefined;
-    const key = last === undefined ? undefined : sectionKey(last);
-    return key !== undefined && PeerId.from(key).equals(id);
+    const keys = sections.slice(1).flatMap((section) => keyIn(section) ?? []);
+    return keys.length > 0 && keys.every((key) => equal(key, id.bytes));
   });
+}
+
+/** The key that a transform's section names; `noise:KEY~gzip` has one in front of one without. */
+function keyIn(section: Section): Uint8Array | undefined {
+  try {
+    return sectionKey(section);
+  } catch (error) {
+    if (error instanceof NetworkError) return undefined;
+    throw error;
+  }
 }
 
 /** Of what another says: an alternative that cannot be read is left out, as one without the key is. */
 function believedRoutes(text: string, id: PeerId): string[] {
   try {
     return ownRoutes(text, id).map((route) => route.text);
-  } catch {
-    return [];
+  } catch (error) {
+    if (error instanceof NetworkError) return [];
+    throw error;
   }
 }
 
