@@ -57,10 +57,12 @@ interface Candidate {
 /** How long an arrival waits for a dial of ours to the same node: longer than a handshake takes, shorter than a dialer waits. */
 const ARRIVALS_WAIT_MS = 1_000;
 
+/** One for the process: thousands of networks in it must not keep spare buffers each. */
+const POOL = /* @__PURE__ */ new BufferPool();
+
 export class Lobby {
   readonly #options: LobbyOptions;
   readonly #pairing: Pairing<LivePeer>;
-  readonly #pool = new BufferPool();
   readonly #candidates = new Map<LivePeer, Candidate>();
   /** The places of the streams that are not released, admitted or not. */
   readonly #tickets = new Map<Stream, Ticket>();
@@ -179,7 +181,7 @@ export class Lobby {
       ended: (reason: NetworkError) => this.#lost(peer, reason),
       released: () => this.released(peer),
     };
-    const stream = new Stream(link, { limits, runtime, pool: this.#pool }, handler);
+    const stream = new Stream(link, { limits, runtime, pool: POOL }, handler);
     const peer = new LivePeer(id, stream, owner);
     // What the handshake took is gone: one bound holds from the connection to the table.
     const left = limits.handshakeTimeoutMs - (runtime.now() - link.connectedAt);
