@@ -245,8 +245,8 @@ export class HyParView {
     const wish = this.#wishes.get(from);
     if (wish?.asked === true) this.#wishes.delete(from);
     if (!accepted) {
-      // Who refuses does not hold us, whatever we believed.
-      if (this.#active.has(from)) this.#lose(from, true);
+      // Two requests crossed, and only one was granted: neither is to hold the other.
+      if (this.#active.has(from)) this.#drop(from, false);
       else if (wish !== undefined) this.#out.release(from);
       this.#tried.add(from);
     } else if (this.#active.has(from)) {
