@@ -123,20 +123,18 @@ export class RoutingTable<C extends Contact> {
     return check === undefined ? STAYED_OUT : { added: false, check };
   }
 
-  /** It answered: as good as new. Also brings in one that waited for a check before it may enter. */
-  answered(id: string, now: number): void {
+  /** It answered: as good as new. One that waited for a check before it may enter is inserted now. */
+  answered(id: string, now: number): Insertion<C> {
     const entry = this.#entries.get(id);
     if (entry !== undefined) {
       this.#again(entry, entry.contact, true, now);
-      return;
+      return STAYED_OUT;
     }
     for (const bucket of this.#buckets) {
       const spare = bucket?.spares.find((waiting) => waiting.contact.id === id);
-      if (spare !== undefined) {
-        this.insert(spare.contact, { answered: true }, now);
-        return;
-      }
+      if (spare !== undefined) return this.insert(spare.contact, { answered: true }, now);
     }
+    return STAYED_OUT;
   }
 
   /**

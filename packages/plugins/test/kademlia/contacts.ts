@@ -32,15 +32,13 @@ export const similarId: fc.Arbitrary<Uint8Array> = fc
 
 /** The distance as one number. */
 export function distance(a: Uint8Array, b: Uint8Array): bigint {
-  let value = 0n;
-  for (let i = 0; i < 32; i++) value = value * 256n + BigInt((a[i] ?? 0) ^ (b[i] ?? 0));
-  return value;
+  let hex = "0x";
+  for (let i = 0; i < 32; i++) hex += ((a[i] ?? 0) ^ (b[i] ?? 0)).toString(16).padStart(2, "0");
+  return BigInt(hex);
 }
 
 /** All of them, closest to the target first: the naive way. */
 export function byDistance(target: Uint8Array, all: readonly Contact[]): Contact[] {
-  return [...all].sort((a, b) => {
-    const difference = distance(target, a.nodeId) - distance(target, b.nodeId);
-    return difference < 0n ? -1 : difference > 0n ? 1 : 0;
-  });
+  const far = new Map(all.map((one) => [one, distance(target, one.nodeId)]));
+  return [...all].sort((a, b) => ((far.get(a) ?? 0n) < (far.get(b) ?? 0n) ? -1 : 1));
 }
