@@ -15,6 +15,7 @@
 import { Budget } from "./budget.ts";
 import { MAX_NAME } from "./membership-message.ts";
 import { type Announcer, Missing } from "./missing.ts";
+import { Pruning } from "./pruning.ts";
 import {
   type Announcement,
   checkTreeOptions,
@@ -63,6 +64,7 @@ export class Plumtree<P> {
   readonly #held = new Map<string, Held<P>>();
   #heldBytes = 0;
   readonly #missing: Missing;
+  readonly #pruning: Pruning | undefined;
   readonly #broken = new Map<string, number>();
   readonly #pruned = new Map<string, number>();
   readonly #batches = new Map<string, Announcement[]>();
@@ -80,6 +82,9 @@ export class Plumtree<P> {
     this.#out = options.out;
     this.#eagerLinks = Math.floor(options.eagerLinks ?? 1);
     this.#batchMs = options.batchMs ?? 0;
+    if (options.pruneEveryMs !== undefined && this.#eagerLinks === 1) {
+      this.#pruning = new Pruning(options.pruneEveryMs / 2);
+    }
     this.#missing = new Missing(this.#limits.missing, this.#limits.missingPerPeer);
     this.#announcements = new Budget(this.#limits.announcementsPerSecond);
     this.#ids = new Budget(this.#limits.idsPerSecond);
@@ -133,6 +138,7 @@ export class Plumtree<P> {
     if (this.has(id)) return 0;
     this.#missing.take(id);
     this.#hold(id, payload, 0, now);
+    this.#pruning?.first(id, now);
     return this.#spread(id, payload, 0, undefined, now);
   }
 
@@ -141,11 +147,12 @@ export class Plumtree<P> {
     const count = hopsOf(hops);
     const held = this.#held.get(id);
     if (held !== undefined || this.#options.seen?.(id) === true) {
-      this.#onDuplicate(from, count, held, now);
+      this.#onDuplicate(from, id, count, held, now);
       return false;
     }
     const announcers = this.#missing.take(id);
     this.#hold(id, payload, count, now);
+    this.#pruning?.first(id, now);
     this.#onFirst(from);
     this.#spread(id, payload, count, from, now);
     this.#swap(from, count, announcers);
@@ -198,14 +205,19 @@ export class Plumtree<P> {
       }
       this.#ask(id, now);
     }
+    for (const peer of this.#pruning?.take(now) ?? [])
+      if (this.#isLinked(peer)) this.#prune(peer, now);
     return this.deadline;
   }
 
   /** When `poll` has something to do, in ms. */
   get deadline(): number | undefined {
-    const next = this.#missing.deadline;
-    if (this.#flushAt === undefined) return next;
-    return next === undefined ? this.#flushAt : Math.min(next, this.#flushAt);
+    let next = this.#missing.deadline;
+    const flushAt = this.#flushAt;
+    if (flushAt !== undefined && (next === undefined || flushAt < next)) next = flushAt;
+    const pruneAt = this.#pruning?.deadline;
+    if (pruneAt !== undefined && (next === undefined || pruneAt < next)) next = pruneAt;
+    return next;
   }
 
   #onFirst(from: string): void {
@@ -229,7 +241,13 @@ export class Plumtree<P> {
     this.#out.prune(from);
   }
 
-  #onDuplicate(from: string, hops: number, held: Held<P> | undefined, now: number): void {
+  #onDuplicate(
+    from: string,
+    id: string,
+    hops: number,
+    held: Held<P> | undefined,
+    now: number,
+  ): void {
     if (!this.#isLinked(from)) return;
     if (this.#eagerLinks > 1) {
       const provider = this.#providers.find(({ peer }) => peer === from);
@@ -246,6 +264,11 @@ export class Plumtree<P> {
         return;
       }
     }
+    if (this.#pruning === undefined) this.#prune(from, now);
+    else this.#pruning.again(id, from);
+  }
+
+  #prune(from: string, now: number): void {
     const last = this.#pruned.get(from);
     if (last !== undefined && now - last < (this.#options.pruneBackoffMs ?? 1000)) {
       if (!this.#unwanted.take(from, now)) this.#out.penalise?.(from, "unwanted");

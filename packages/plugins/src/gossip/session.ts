@@ -55,6 +55,8 @@ export interface SessionOptions {
   graftTimeoutMs: number;
   /** How long announcements are collected. Default 100. */
   announceEveryMs: number;
+  /** How often links that are too many are given up, at most. Default 400. */
+  pruneEveryMs: number;
   /** How often views are mixed. Default 60,000. */
   shuffleMs: number;
   /** How often this node reconciles with another, on average. Default 30,000. */
@@ -301,6 +303,7 @@ export class Session {
       timer1Ms: options.graftAfterMs,
       timer2Ms: options.graftTimeoutMs,
       batchMs: options.announceEveryMs,
+      pruneEveryMs: options.pruneEveryMs,
       sizeOf: ({ item }) => item.bytes.length,
     });
   }

@@ -59,6 +59,11 @@ export interface PlumtreeOptions<P> {
   readonly optimise?: number;
   /** How long announcements are collected. Default 0: not at all. */
   readonly batchMs?: number;
+  /**
+   * Prune once in that many ms, and by one message that all nodes agree on (pruning.ts): for messages that are under way
+   * together. Only with one eager link. Default: at once, by every duplicate, as in the paper.
+   */
+  readonly pruneEveryMs?: number;
   /** How long after a prune the same peer is not pruned again. Default 1,000. */
   readonly pruneBackoffMs?: number;
   /** Messages older than the ones kept here. Default: none is known. */
@@ -89,6 +94,7 @@ export function checkTreeOptions(options: PlumtreeOptions<never>): void {
   atLeast(1, options.eagerLinks ?? 1, "eagerLinks");
   atLeast(1, options.optimise ?? 1, "optimise");
   atLeast(0, options.batchMs ?? 0, "batchMs");
+  atLeast(1, options.pruneEveryMs ?? 1, "pruneEveryMs");
   atLeast(0, options.pruneBackoffMs ?? 0, "pruneBackoffMs");
   for (const [name, limit] of Object.entries(options.limits ?? {})) atLeast(1, limit, name);
 }
