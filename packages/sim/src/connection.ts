@@ -16,6 +16,7 @@ import {
   type Section,
   type Timer,
 } from "@testudo/core";
+import { type DatagramCarrier, SimDatagrams } from "./datagrams.ts";
 import type { Host } from "./host.ts";
 import type { Internet } from "./internet.ts";
 import { delayOf, Line, type LinkShape, retransmissionMs } from "./line.ts";
@@ -46,7 +47,7 @@ export function connect(
   return [near, far];
 }
 
-export class SimConnection implements Connection, InboxSource {
+export class SimConnection implements Connection, InboxSource, DatagramCarrier {
   readonly remote: Section;
   /** Nodes are machines of their own, however many run in this process: bounds per host apply. */
   readonly local: boolean = false;
@@ -75,6 +76,7 @@ export class SimConnection implements Connection, InboxSource {
   #over = false;
   #error: Error | undefined;
   #closed: Deferred<Error | undefined> | undefined;
+  #datagrams: SimDatagrams | undefined;
 
   constructor(internet: Internet, from: Host, to: Host, remote: Section) {
     this.#internet = internet;
@@ -139,6 +141,32 @@ export class SimConnection implements Connection, InboxSource {
     return this.#inbox;
   }
 
+  get datagrams(): SimDatagrams {
+    if (this.#datagrams === undefined) {
+      this.#datagrams = new SimDatagrams(this);
+      if (this.#over) this.#datagrams.finish();
+    }
+    return this.#datagrams;
+  }
+
+  /** For the datagrams. What is lost is lost, and nothing waits for anything. */
+  carry(bytes: Uint8Array): boolean {
+    if (this.#over) return false;
+    const internet = this.#internet;
+    const shape = this.#shapeNow();
+    internet.counters.writes++;
+    internet.counters.bytes += bytes.length;
+    const left = this.#from.sent(internet.now(), bytes.length);
+    const lost = shape.lossRate > 0 && internet.random.next() < shape.lossRate;
+    const arrive = (): void => {
+      if (lost || internet.blocked(this.#from, this.#to)) return;
+      internet.trace.add("datagram", this.#from.name, this.#to.name, bytes.length);
+      this.#other.#datagrams?.receive(bytes);
+    };
+    internet.at(left + delayOf(shape, internet.random), arrive, this.#from);
+    return true;
+  }
+
   /** For the inbox: its reader is slow, so what arrives waits with the sender. */
   pause(): void {
     this.#other.#paused = true;
@@ -178,17 +206,21 @@ export class SimConnection implements Connection, InboxSource {
 
   #send(pieces: readonly Uint8Array[] | undefined, bytes: number): void {
     const internet = this.#internet;
-    if (this.#epoch !== internet.epoch) {
-      this.#epoch = internet.epoch;
-      this.#shape = internet.shapeOf(this.#from, this.#to);
-    }
     const left = this.#from.sent(internet.now(), bytes);
-    const at = this.#line.arrival(this.#shape, internet.random, left, bytes);
+    const at = this.#line.arrival(this.#shapeNow(), internet.random, left, bytes);
     this.#flights.push({ pieces, bytes, at });
     this.#inFlight += bytes;
     internet.counters.writes++;
     internet.counters.bytes += bytes;
     this.#schedule();
+  }
+
+  #shapeNow(): LinkShape {
+    if (this.#epoch !== this.#internet.epoch) {
+      this.#epoch = this.#internet.epoch;
+      this.#shape = this.#internet.shapeOf(this.#from, this.#to);
+    }
+    return this.#shape;
   }
 
   /** At most one timer is pending: the one for the first in flight. */
@@ -306,6 +338,7 @@ export class SimConnection implements Connection, InboxSource {
     this.#internet.stalled.delete(this);
     this.#flights.clear();
     this.#inFlight = 0;
+    this.#datagrams?.finish();
     this.#from.ends.delete(this);
     this.#internet.counters.open--;
   }

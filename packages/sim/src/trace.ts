@@ -10,6 +10,7 @@ export const EVENTS: readonly string[] = [
   "fail",
   "bytes",
   "read",
+  "datagram",
   "end",
   "cut",
   "join",

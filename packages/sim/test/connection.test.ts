@@ -196,3 +196,72 @@ test("a link that changes holds for what is sent from then on", async () => {
   await clock.during(far[Symbol.asyncIterator]().next());
   expect(clock.now() - start).toBe(300);
 });
+
+describe("datagrams", () => {
+  const LINK = { latencyMs: 10, jitterMs: 200, lossRate: 0.2 };
+
+  async function started(link: LinkRule = LINK): Promise<Pair> {
+    const both = await pair(link);
+    for (const { datagrams } of [both.near, both.far]) datagrams?.start();
+    return both;
+  }
+
+  /** What has arrived by now. */
+  async function arrived({ far, near, clock }: Pair): Promise<number[]> {
+    await clock.advance(1_000);
+    near.abort(new Error("over"));
+    await clock.advance(1_000);
+    const seen: number[] = [];
+    for await (const [first = -1] of far.datagrams ?? []) seen.push(first);
+    return seen;
+  }
+
+  test("get lost, overtake each other, and arrive whole and once", async () => {
+    const both = await started();
+    const sent = Uint8Array.of(0, 9);
+    for (let i = 0; i < 200; i++) {
+      sent[0] = i;
+      expect(both.near.datagrams?.send(sent)).toBe(true);
+    }
+    const seen = await arrived(both);
+    expect(seen.length).toBeGreaterThan(130);
+    expect(seen.length).toBeLessThan(185);
+    expect(new Set(seen).size).toBe(seen.length);
+    expect(seen).not.toEqual(seen.toSorted((a, b) => a - b));
+  });
+
+  test("are not sent before the start, when too long, or over a connection that is over", async () => {
+    const both = await pair();
+    const { datagrams } = both.near;
+    expect([datagrams?.maxBytes, datagrams?.send(bytes(0))]).toEqual([0, false]);
+    datagrams?.start();
+    expect(() => datagrams?.start()).toThrow(TypeError);
+    expect(datagrams?.send(bytes(1_201))).toBe(false);
+    expect(datagrams?.send(bytes(1_200))).toBe(true);
+    // The other side has not started.
+    expect(await arrived(both)).toEqual([]);
+    expect(datagrams?.send(bytes(1))).toBe(false);
+  });
+
+  test("that nobody reads go, the oldest first; a reader that waits gets the next", async () => {
+    const both = await started({ latencyMs: 1 });
+    const reader = both.far.datagrams?.[Symbol.asyncIterator]();
+    const waiting = reader?.next();
+    await expect(reader?.next()).rejects.toThrow(TypeError);
+    both.near.datagrams?.send(bytes(1, 7));
+    expect((await both.clock.during(Promise.resolve(waiting)))?.value).toEqual(bytes(1, 7));
+    for (let i = 0; i < 300; i++) both.near.datagrams?.send(bytes(1, i % 256));
+    const seen = await arrived(both);
+    expect(seen).toHaveLength(256);
+    expect(seen[0]).toBe(44);
+  });
+
+  test("do not cross a partition", async () => {
+    const both = await started({ latencyMs: 1 });
+    both.internet.partition([[both.hosts[0]]]);
+    expect(both.near.datagrams?.send(bytes(1))).toBe(true);
+    await both.clock.advance(10);
+    both.internet.heal();
+    expect(await arrived(both)).toEqual([]);
+  });
+});
