@@ -11,6 +11,9 @@
  *   heard of is left to ask, or when it has asked `perPath` nodes.
  * - Then the nodes that the paths found closest are asked themselves (`confirm`), path by path in turn, so
  *   that a liar's inventions crowd out nobody's finds. Only who has answered is in the result.
+ * - That begins while paths still run: one that was answered asks, beside what it asks anyway, whom it heard of
+ *   and the result could hold. Such an answer counts on that path as any other, so that the paths stay disjoint;
+ *   it only comes sooner. At most 2 * s nodes are asked so.
  *
  * However much is answered, a lookup asks at most d * perPath + 4 * s nodes, and remembers at most
  * max(k, s) contacts of each answer.
@@ -54,12 +57,15 @@ interface Path<C extends Contact> {
   asked: number;
   /** Queries that hold a place of alpha. */
   flying: number;
-  /** Queries that may still be answered: those, and the slow ones. */
+  /** Queries that may still be answered: those, the early ones, and the slow ones. */
   open: number;
+  /** Somebody on it has answered. */
+  heard: boolean;
   over: boolean;
 }
 
-type Fate = "flying" | "slow" | "answered" | "failed";
+/** `early`: flying, but in nobody's place. */
+type Fate = "flying" | "early" | "slow" | "answered" | "failed";
 
 interface Claim<C extends Contact> {
   readonly contact: C;
@@ -69,6 +75,7 @@ interface Claim<C extends Contact> {
 
 export class Lookup<C extends Contact> {
   readonly target: Uint8Array;
+  readonly #from: Target;
   readonly #self: Contact;
   readonly #s: number;
   readonly #alpha: number;
@@ -83,6 +90,9 @@ export class Lookup<C extends Contact> {
   #turn = 0;
   #live: number;
   #confirmed = 0;
+  #early = 0;
+  /** Queries under way, the slow ones aside. */
+  #underWay = 0;
   /** Queries of the last phase, counted as those of a path. */
   readonly #last: { flying: number; open: number } = { flying: 0, open: 0 };
 
@@ -105,10 +115,11 @@ export class Lookup<C extends Contact> {
     this.#perAnswer = Math.max(k, s);
     this.#confirm = confirm;
     const from = new Target(target);
+    this.#from = from;
     for (let at = 0; at < d; at++) {
       const list = new Nearest<C>(from, k);
       const finds = new Nearest<C>(from, s);
-      this.#paths.push({ list, finds, asked: 0, flying: 0, open: 0, over: false });
+      this.#paths.push({ list, finds, asked: 0, flying: 0, open: 0, heard: false, over: false });
     }
     this.#verified = new Nearest<C>(from, s);
     this.#live = d;
@@ -117,7 +128,8 @@ export class Lookup<C extends Contact> {
 
   /** True when there is nobody left to ask or to wait for. */
   get done(): boolean {
-    return this.#live === 0 && this.#last.open === 0 && this.#toConfirm() === undefined;
+    if (this.#live > 0 || this.#last.open > 0 || this.#awaits()) return false;
+    return this.#toConfirm() === undefined;
   }
 
   /** Nodes asked so far. */
@@ -142,14 +154,15 @@ export class Lookup<C extends Contact> {
         continue;
       }
       path.asked++;
-      this.#claim(contact, path);
+      this.#claim(contact, path, "flying");
       return { contact, path: at };
     }
-    if (this.#live > 0 || this.#last.flying >= paths.length * this.#alpha) return undefined;
+    if (this.#live > 0) return this.#nextEarly();
+    if (this.#last.flying >= Math.max(paths.length * this.#alpha, this.#s)) return undefined;
     const found = this.#toConfirm();
     if (found === undefined) return undefined;
     this.#confirmed++;
-    this.#claim(found, undefined);
+    this.#claim(found, undefined, "flying");
     return { contact: found, path: paths.length };
   }
 
@@ -165,6 +178,7 @@ export class Lookup<C extends Contact> {
     this.#verified.offer(claim.contact);
     const { path } = claim;
     if (path === undefined) return;
+    path.heard = true;
     path.finds.offer(claim.contact);
     const count = Math.min(contacts.length, this.#perAnswer);
     for (let i = 0; i < count; i++) this.#hear(path, contacts[i] as C);
@@ -183,7 +197,7 @@ export class Lookup<C extends Contact> {
   /** It takes its time: the path goes on beside it, but does not end for want of nodes before it is settled. */
   slow(contact: C): void {
     const claim = this.#claims.get(contact.id);
-    if (claim?.fate === "flying") this.#land(claim, "slow");
+    if (claim?.fate === "flying" || claim?.fate === "early") this.#land(claim, "slow");
   }
 
   /** Asks nothing more on this path. */
@@ -230,17 +244,19 @@ export class Lookup<C extends Contact> {
     return undefined;
   }
 
-  #claim(contact: C, path: Path<C> | undefined): void {
+  #claim(contact: C, path: Path<C> | undefined, fate: "flying" | "early"): void {
     this.#owners.delete(contact.id);
-    this.#claims.set(contact.id, { contact, path, fate: "flying" });
+    this.#claims.set(contact.id, { contact, path, fate });
     const queries = path ?? this.#last;
-    queries.flying++;
+    if (fate === "flying") queries.flying++;
     queries.open++;
+    this.#underWay++;
   }
 
   #land(claim: Claim<C>, fate: Fate): void {
     const queries = claim.path ?? this.#last;
     if (claim.fate === "flying") queries.flying--;
+    if (claim.fate !== "slow") this.#underWay--;
     if (fate !== "slow") queries.open--;
     claim.fate = fate;
   }
@@ -256,18 +272,60 @@ export class Lookup<C extends Contact> {
     this.#live--;
   }
 
+  /** Whom to confirm while the paths still run. */
+  #nextEarly(): Query<C> | undefined {
+    if (!this.#confirm || this.#early >= 2 * this.#s) return undefined;
+    const hopes = this.#hopes();
+    const paths = this.#paths;
+    for (let i = 0; i < paths.length; i++) {
+      const at = (this.#early + i) % paths.length;
+      const path = paths[at] as Path<C>;
+      if (path.over || !path.heard) continue;
+      const contact = this.#choose(path);
+      if (contact === undefined || !hopes.accepts(contact)) continue;
+      this.#early++;
+      path.asked++;
+      this.#claim(contact, path, "early");
+      return { contact, path: at };
+    }
+    return undefined;
+  }
+
   /** The closest unasked find of the paths in turn, if it could still be in the result. */
   #toConfirm(): C | undefined {
     if (!this.#confirm || this.#confirmed >= 4 * this.#s) return undefined;
+    const hopes = this.#hopes();
     const paths = this.#paths;
     for (let i = 0; i < paths.length; i++) {
       const path = paths[(this.#confirmed + i) % paths.length] as Path<C>;
       for (const contact of path.finds.items) {
         if (this.#claims.has(contact.id)) continue;
-        if (this.#verified.accepts(contact)) return contact;
+        if (hopes.accepts(contact)) return contact;
         break;
       }
     }
     return undefined;
   }
+
+  /** The result, if all that are being asked answer. */
+  #hopes(): Nearest<C> {
+    if (this.#underWay === 0) return this.#verified;
+    const hopes = new Nearest<C>(this.#from, this.#s);
+    for (const contact of this.#verified.items) hopes.offer(contact);
+    for (const { contact, fate } of this.#claims.values()) if (isUnderWay(fate)) hopes.offer(contact);
+    return hopes;
+  }
+
+  /** Somebody may answer yet who would be in the result. */
+  #awaits(): boolean {
+    if (!this.#confirm || this.#underWay === 0) return false;
+    for (const { contact, fate } of this.#claims.values()) {
+      if (isUnderWay(fate) && this.#verified.accepts(contact)) return true;
+    }
+    return false;
+  }
+}
+
+function isUnderWay(fate: Fate): boolean {
+  return fate === "flying" || fate === "early";
 }
