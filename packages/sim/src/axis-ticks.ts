@@ -11,12 +11,20 @@ export interface Scale {
 }
 
 const STEPS = [1, 2, 2.5, 5, 10];
+/** Values closer to each other than this, in proportion to their size, are one. */
+const NARROWEST = 1e-9;
+/** Smaller ones have too few digits to be divided into steps. */
+const TINIEST = 1e-290;
 
 /**
  * The range of an axis over these values, widened to round numbers where the axis does not say it, with at
- * most `most` steps. Values that are no finite numbers count for nothing.
+ * most `most` steps. Values that are no finite numbers count for nothing. Throws `RangeError` for an axis
+ * that ends where it begins.
  */
 export function scaleOf(axis: Axis, values: readonly number[], most: number): Scale {
+  if (axis.min !== undefined && axis.max !== undefined && !(axis.min < axis.max)) {
+    throw new RangeError(`axis ${axis.label}: min must be below max`);
+  }
   let low = Number.POSITIVE_INFINITY;
   let high = Number.NEGATIVE_INFINITY;
   for (const value of values) {
@@ -27,9 +35,10 @@ export function scaleOf(axis: Axis, values: readonly number[], most: number): Sc
   if (low > high) [low, high] = [0, 1];
   low = axis.min ?? low;
   high = axis.max ?? high;
-  if (low >= high) {
-    if (axis.max === undefined) high = low + (Math.abs(low) || 1);
-    else low = high - (Math.abs(high) || 1);
+  const size = Math.max(Math.abs(low), Math.abs(high));
+  if (high - low <= Math.max(size * NARROWEST, TINIEST)) {
+    if (axis.max === undefined) high = low + (size > 1e-9 ? size : 1);
+    else low = high - (size > 1e-9 ? size : 1);
   }
   const step = stepOf((high - low) / most);
   const min = axis.min ?? Math.floor(low / step + 1e-9) * step;

@@ -18,7 +18,11 @@ test("what the axis says holds", () => {
   expect([min, max]).toEqual([-3, 7]);
 });
 
-test.each([[[]], [[5]], [[0, 0]], [[Number.NaN, Number.POSITIVE_INFINITY]]])(
+test("an axis that ends where it begins is refused", () => {
+  expect(() => scaleOf({ label: "x", min: 1, max: 1 }, [1], 5)).toThrow(RangeError);
+});
+
+test.each([[[]], [[5]], [[1e-300, 2e-300]], [[0, 0]], [[Number.NaN, Number.POSITIVE_INFINITY]]])(
   "there is a range for %j",
   (values) => {
     const { min, max, ticks } = scaleOf(axis, values, 5);
