@@ -6,7 +6,7 @@
  * Written beside the file and renamed over it, so that a crash leaves the old content or the new one.
  */
 
-import { open, readFile, rename, rm } from "node:fs/promises";
+import { open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Storage } from "./storage.ts";
 
@@ -21,8 +21,9 @@ export function fileStorage(path: string): Storage {
   return {
     async load() {
       try {
+        const { size } = await stat(path);
+        if (size > MAX_BYTES) throw new RangeError(`${path} exceeds ${MAX_BYTES} bytes`);
         const bytes = await readFile(path);
-        if (bytes.length > MAX_BYTES) throw new RangeError(`${path} exceeds ${MAX_BYTES} bytes`);
         return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
       } catch (error) {
         if (isMissing(error)) return undefined;

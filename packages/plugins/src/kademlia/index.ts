@@ -118,6 +118,7 @@ export class Kademlia implements Plugin {
   readonly name = "kademlia";
   readonly #options: Settings;
   #parts: Parts | undefined;
+  #starting = false;
 
   /** See `kademlia`. */
   constructor(options: KademliaOptions = {}) {
@@ -151,17 +152,30 @@ export class Kademlia implements Plugin {
   }
 
   async startup({ network }: NetworkContext): Promise<void> {
-    if (this.#parts !== undefined) throw new TypeError("this plugin already serves a network");
+    if (this.#starting || this.#parts !== undefined) {
+      throw new TypeError("this plugin already serves a network");
+    }
+    this.#starting = true;
+    try {
+      await this.#start(network);
+    } finally {
+      this.#starting = false;
+    }
+  }
+
+  async #start(network: Network): Promise<void> {
     const { storage, puzzle, addresses, ...options } = this.#options;
-    const solution = await solve(network, puzzle);
+    const awaited = (): boolean => this.#isAwaited(network);
+    const solution = await solve(network, puzzle, awaited);
     const snapshot = await loadSnapshot(network, storage);
-    const seq = snapshot?.seq ?? 0;
+    // The network does not wait for ever, and calls nothing that would stop what is begun now.
+    if (!awaited()) throw tooLate();
     const overlay = new Overlay(network, {
       ...options,
       puzzle,
       solution,
       addresses,
-      seq,
+      seq: snapshot?.seq ?? 0,
       maxRecords: 4_096,
     });
     const store = new Store({ self: overlay.self.nodeId, maxValues: options.maxValues });
@@ -174,6 +188,11 @@ export class Kademlia implements Plugin {
     });
     this.#parts = { overlay, server: new Server(overlay, store), values, keeper };
     keeper.start();
+  }
+
+  #isAwaited(network: Network): boolean {
+    const { plugins } = network.networkState();
+    return plugins.some(({ name, status }) => name === this.name && status === "starting");
   }
 
   newMessage(context: MessageContext): Promise<void> | undefined {
@@ -235,6 +254,7 @@ export class Kademlia implements Plugin {
 
   /** The nodes nearest to an id that this node knows of, without asking. Default: 16 of them. */
   closest(target: PeerId | Uint8Array, n = 16): OverlayNode[] {
+    if (!Number.isInteger(n) || n < 0) throw new RangeError("n must be a whole number from 0");
     return this.#serving().overlay.table.closest(placeOf(target), n).map(nodeOf);
   }
 
@@ -303,7 +323,11 @@ function makeValue(network: Network, content: Uint8Array, options: PutOptions): 
 }
 
 /** The solution of the dynamic puzzle, found in slices. Throws for an identity that can never be let in. */
-async function solve(network: Network, puzzle: PuzzleBits): Promise<Uint8Array | undefined> {
+async function solve(
+  network: Network,
+  puzzle: PuzzleBits,
+  awaited: () => boolean,
+): Promise<Uint8Array | undefined> {
   const { publicKey } = network.identity;
   if (staticBits(publicKey) < puzzle.staticBits) {
     throw new TypeError(
@@ -317,7 +341,12 @@ async function solve(network: Network, puzzle: PuzzleBits): Promise<Uint8Array |
     const solution = solver.run(5_000);
     if (solution !== undefined) return solution;
     await new Promise<void>((resolve) => network.runtime.setTimer(resolve, 0));
+    if (!awaited()) throw tooLate();
   }
+}
+
+function tooLate(): Error {
+  return networkError("NETWORK_CLOSED", "the network did not wait for it to start");
 }
 
 function nodeOf({ record, nodeId, address }: NodeContact): OverlayNode {

@@ -16,6 +16,7 @@ import {
   type Timer,
 } from "@testudo/core";
 import type { Storage } from "../storage.ts";
+import type { NodeContact } from "./contacts.ts";
 import { RecordNews } from "./messages.ts";
 import { nodeIdIn } from "./node-id.ts";
 import type { Overlay } from "./overlay.ts";
@@ -45,8 +46,14 @@ export interface KeeperOptions {
 
 /** Between two turns. */
 const TURN_MS = 1_000;
-/** Nodes asked in one turn whether they are alive. */
+/** Nodes asked in one turn whether they are alive, and as many of those that others named. */
 const CHECKS_PER_TURN = 4;
+/** Nodes kept from the last time that are dialled in one turn. */
+const KEPT_PER_TURN = 8;
+/** What has aged is thrown out so often. */
+const EXPIRE_MS = 60_000;
+/** Nodes that are tried again when the table has become empty. */
+const MAX_LAST_KNOWN = 64;
 /** Between two dials of the bootstrap addresses, while nobody is known; doubles up to the last. */
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 60_000;
@@ -65,10 +72,14 @@ export class Keeper {
   readonly #found = new Set<string>();
   #timer: Timer | undefined;
   readonly #joined = deferred<void>();
-  #hasJoined = false;
+  /** Our own neighbourhood was looked up, since anybody is known. */
+  #settled = false;
+  #settledAt = 0;
   #retryMs = FIRST_RETRY_MS;
   #retryAt = 0;
   #savedAt: number;
+  #saving: Promise<void> | undefined;
+  #expiredAt: number;
   #told = -1;
   /** Nodes to dial first: anchors, then those kept. */
   #kept: readonly Uint8Array[];
@@ -80,6 +91,7 @@ export class Keeper {
     this.#values = values;
     this.#options = options;
     this.#savedAt = overlay.now;
+    this.#expiredAt = overlay.now;
     const { snapshot } = options;
     this.#kept = snapshot === undefined ? [] : [...snapshot.anchors, ...snapshot.records];
   }
@@ -101,6 +113,7 @@ export class Keeper {
     this.#joined.reject(reason);
     this.#timer?.cancel();
     this.#timer = undefined;
+    await this.#saving;
     await this.#save();
   }
 
@@ -124,25 +137,39 @@ export class Keeper {
   }
 
   #turn(): void {
-    const { now, table } = this.#overlay;
+    const { now, table, candidates } = this.#overlay;
     const { checkMs, refreshMs, republishMs, saveMs, storage } = this.#options;
-    this.#overlay.expire();
-    this.#store.expire(this.#network.runtime.wallClock());
+    if (now - this.#expiredAt >= EXPIRE_MS) this.#expire(now);
     this.#news();
-    for (const contact of table.due(now, checkMs, CHECKS_PER_TURN)) {
-      this.#once(`check ${contact.id}`, () =>
-        this.#overlay.ask(contact, this.#overlay.self.nodeId),
-      );
-    }
+    for (const contact of table.due(now, checkMs, CHECKS_PER_TURN)) this.#meet(contact);
+    for (const contact of candidates.take(CHECKS_PER_TURN)) this.#meet(contact);
     this.#once("dial", () => this.#dialFound());
-    if (table.size === 0) this.#once("join", () => this.#join());
-    else if (!this.#hasJoined) this.#once("join", () => this.#settle());
-    else this.#once("refresh", () => this.#refresh(refreshMs));
+    if (table.size === 0) {
+      this.#settled = false;
+      this.#once("join", () => this.#join());
+    } else if (!this.#settled || now - this.#settledAt >= refreshMs) {
+      this.#once("join", () => this.#settle());
+    } else {
+      this.#once("refresh", () => this.#refresh(refreshMs));
+    }
     this.#once("republish", () => this.#values.republish(republishMs));
     if (storage !== undefined && now - this.#savedAt >= saveMs) {
       this.#savedAt = now;
       this.#once("save", () => this.#save());
     }
+  }
+
+  #expire(now: number): void {
+    this.#expiredAt = now;
+    this.#overlay.expire();
+    this.#store.expire(this.#network.runtime.wallClock());
+    const nearest = this.#overlay.table.closest(this.#overlay.self.nodeId, MAX_LAST_KNOWN);
+    // Should all of them seem to be gone, it may be that only we were: then these are asked first.
+    if (nearest.length > 0) this.#kept = nearest.map(({ record }) => record.bytes);
+  }
+
+  #meet(contact: NodeContact): void {
+    this.#once(`meet ${contact.id}`, () => this.#overlay.meet(contact));
   }
 
   /** One of a kind at a time; what fails is tried again in a later turn. */
@@ -184,16 +211,15 @@ export class Keeper {
     await this.#dial(address);
   }
 
-  /** Nobody is known: those kept from the last time, then the bootstrap addresses, with growing patience. */
+  /** Nobody is known: those kept from the last time, with them the bootstrap addresses, with growing patience. */
   async #join(): Promise<void> {
-    const { now } = this.#overlay;
-    if (now < this.#retryAt) return;
-    const kept = this.#kept.slice(0, 8);
+    if (this.#overlay.now < this.#retryAt) return;
+    const kept = this.#kept.slice(0, KEPT_PER_TURN);
     this.#kept = this.#kept.slice(kept.length);
     await Promise.allSettled(kept.map((bytes) => this.#remember(bytes)));
     if (this.#overlay.table.size > 0) return;
-    if (this.#kept.length > 0) return;
     await Promise.allSettled(this.#options.bootstrap.map((address) => this.#dial(address)));
+    if (this.#kept.length > 0) return;
     this.#retryAt = this.#overlay.now + this.#retryMs;
     this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS);
   }
@@ -201,8 +227,7 @@ export class Keeper {
   async #remember(bytes: Uint8Array): Promise<void> {
     try {
       const contact = this.#overlay.contact(bytes, "device");
-      if (contact === undefined) return;
-      await this.#overlay.ask(contact, this.#overlay.self.nodeId);
+      if (contact !== undefined) await this.#overlay.meet(contact);
     } catch (error) {
       // Its record is past, or it is gone; there are others.
       if (!(error instanceof NetworkError)) throw error;
@@ -214,17 +239,20 @@ export class Keeper {
     await this.#network.add(address, { passing: true, signal: this.#closed.signal });
   }
 
-  /** The first lookups: our own neighbourhood, then a bucket each. */
+  /** Our own neighbourhood. The first time, then others of the last time are asked, too. */
   async #settle(): Promise<void> {
     const { table, self } = this.#overlay;
     // Nobody has answered yet: the checks are under way.
     if (table.closest(self.nodeId, 1).length === 0) return;
-    await this.#overlay.lookup(self.nodeId);
-    this.#hasJoined = true;
+    const found = await this.#overlay.lookup(self.nodeId);
+    if (found.length === 0) return;
+    this.#settledAt = this.#overlay.now;
+    if (this.#settled) return;
+    this.#settled = true;
     this.#joined.resolve();
     this.#retryMs = FIRST_RETRY_MS;
-    for (const contact of this.#kept.slice(0, CHECKS_PER_TURN)) await this.#remember(contact);
-    this.#kept = [];
+    const kept = this.#kept.slice(0, KEPT_PER_TURN);
+    await Promise.allSettled(kept.map((bytes) => this.#remember(bytes)));
   }
 
   async #refresh(olderThanMs: number): Promise<void> {
@@ -236,21 +264,29 @@ export class Keeper {
     await this.#overlay.lookup(target, { d: 2, confirm: false });
   }
 
-  async #save(): Promise<void> {
-    const { storage } = this.#options;
+  #save(): Promise<void> {
+    const saving = this.#saveNow().finally(() => {
+      if (this.#saving === saving) this.#saving = undefined;
+    });
+    this.#saving = saving;
+    return saving;
+  }
+
+  async #saveNow(): Promise<void> {
+    const { storage, snapshot } = this.#options;
     if (storage === undefined) return;
     const { table, self, record } = this.#overlay;
     const nearest = table.closest(self.nodeId, MAX_KEPT_RECORDS);
     const lasting = nearest.filter(({ id }) => this.#network.peers.get(id)?.passing === false);
+    const bytesOf = (contact: NodeContact): Uint8Array => contact.record.bytes;
+    // Who was alone this time has not learnt that the others are gone.
+    const alone = nearest.length === 0;
+    const records = alone ? this.#kept : nearest.map(bytesOf);
+    const anchors = alone ? (snapshot?.anchors ?? []) : lasting.slice(0, MAX_ANCHORS).map(bytesOf);
     try {
-      await storage.save(
-        encodeSnapshot({
-          seq: record.seq,
-          records: nearest.map((contact) => contact.record.bytes),
-          anchors: lasting.slice(0, MAX_ANCHORS).map((contact) => contact.record.bytes),
-        }),
-      );
-    } catch (error) {
+      await storage.save(encodeSnapshot({ seq: record.seq, records, anchors }));
+    } catch (thrown) {
+      const error = asError(thrown);
       this.#network.logger.warn({ error }, "the overlay's table was not saved");
     }
   }

@@ -312,7 +312,8 @@ export class Lookup<C extends Contact> {
     if (this.#underWay === 0) return this.#verified;
     const hopes = new Nearest<C>(this.#from, this.#s);
     for (const contact of this.#verified.items) hopes.offer(contact);
-    for (const { contact, fate } of this.#claims.values()) if (isUnderWay(fate)) hopes.offer(contact);
+    for (const { contact, fate } of this.#claims.values())
+      if (isUnderWay(fate)) hopes.offer(contact);
     return hopes;
   }
 

@@ -6,7 +6,9 @@
  */
 
 import {
+  asError,
   Deadline,
+  deferred,
   type MessageType,
   type Network,
   NetworkError,
@@ -17,6 +19,7 @@ import {
 } from "@testudo/core";
 import { scopeOfAddress } from "../record/host.ts";
 import { OwnRecord } from "../record/own-record.ts";
+import { Candidates } from "./candidates.ts";
 import { Contacts, type NodeContact, type PuzzleBits } from "./contacts.ts";
 import { Lookup } from "./lookup.ts";
 import { LookupRequest, LookupResponse, MAX_RECORDS } from "./messages.ts";
@@ -40,12 +43,25 @@ export interface OverlayOptions {
   readonly maxRecords: number;
 }
 
+/** Unreadable records in one answer, after which the rest of it is not read. */
+const MAX_BROKEN = 4;
+/** What goes wrong on our side, or says that the other is there: no sign that it is gone. */
+const NO_FAILURE: ReadonlySet<string> = new Set([
+  "SEND_BUFFER_FULL",
+  "NETWORK_CLOSED",
+  "TOO_MANY_PEERS",
+]);
+
 /** How a lookup ends, and what its answers are used for. */
 export interface Quest {
   /** Asked of each node; answered as a lookup is. Default: a lookup of the target. */
   readonly question?: MessageType<LookupRequest>;
   /** Told each answer that came, and whose. */
-  readonly heard?: (answer: LookupResponse, from: NodeContact) => void;
+  readonly heard?: (
+    answer: LookupResponse,
+    from: NodeContact,
+    contacts: readonly NodeContact[],
+  ) => void;
   /** Asked after each answer: whether that is enough. Default: never. */
   readonly enough?: () => boolean;
   /** Disjoint paths. Default: the overlay's. */
@@ -60,6 +76,8 @@ export class Overlay {
   readonly options: OverlayOptions;
   readonly self: Contact;
   readonly table: RoutingTable<NodeContact>;
+  /** Nodes that others named. */
+  readonly candidates: Candidates<NodeContact>;
   readonly record: OwnRecord;
   readonly #contacts: Contacts;
   readonly #rpc: Rpc;
@@ -72,6 +90,7 @@ export class Overlay {
     this.options = options;
     this.self = { id: network.id.text, nodeId: nodeIdOf(network.id.bytes) };
     this.table = new RoutingTable<NodeContact>({ self: this.self, k: options.k, s: options.s });
+    this.candidates = new Candidates((contact) => this.table.wants(contact));
     this.#contacts = new Contacts(network, options.puzzle, options.maxRecords);
     this.record = new OwnRecord(network, {
       addresses: options.addresses,
@@ -119,23 +138,33 @@ export class Overlay {
     question: MessageType<LookupRequest> = LookupRequest,
     began?: (end: AbortController) => void,
   ): Promise<LookupResponse> {
-    const message = question.of({ target, count: Math.min(this.options.k, MAX_RECORDS) });
+    const { k, s } = this.options;
+    const message = question.of({ target, count: Math.min(Math.max(k, s), MAX_RECORDS) });
     let ended: AbortController | undefined;
     try {
       const answer = await this.#rpc.ask({ to, message, reply: LookupResponse }, (end) => {
         ended = end;
         began?.(end);
       });
+      this.candidates.answered(to.id);
       this.seen(to, true);
       return answer;
     } catch (error) {
       // What we ourselves broke off, or never asked, says nothing about the node.
-      const silent = error instanceof NetworkError && error.code === "REQUEST_TIMEOUT";
-      if (ended !== undefined && (silent || !ended.signal.aborted)) {
+      const code = error instanceof NetworkError ? error.code : undefined;
+      const broken = ended?.signal.aborted !== false && code !== "REQUEST_TIMEOUT";
+      if (!broken && !NO_FAILURE.has(code ?? "")) {
         this.table.failed(to.id, this.now);
+        this.candidates.failed(to.id, this.now);
       }
       throw error;
     }
+  }
+
+  /** Asks a node who its neighbours are, or near what they are; those named are asked in their turn. Rejects as `ask` does. */
+  async meet(to: NodeContact, near: Uint8Array = this.self.nodeId): Promise<void> {
+    const { records } = await this.ask(to, near);
+    this.#named(this.#read(records, to));
   }
 
   /** Asks a node anything; a failure is not counted against it. Rejects as `Rpc.ask` does. */
@@ -151,9 +180,10 @@ export class Overlay {
 
   /** Asks whether a node lives, and for its neighbours by the way. Never rejects. */
   check(contact: NodeContact): void {
-    this.ask(contact, this.self.nodeId).catch((error: unknown) =>
-      this.network.logger.debug({ peer: contact.id, error }, "a node of the table did not answer"),
-    );
+    this.meet(contact).catch((thrown: unknown) => {
+      const error = asError(thrown);
+      this.network.logger.debug({ peer: contact.id, error }, "a node of the table did not answer");
+    });
   }
 
   /**
@@ -177,9 +207,9 @@ export class Overlay {
     });
     const ask: SearchOptions["ask"] = async (contact, began) => {
       const answer = await this.ask(contact, target, question, began);
-      const scope = this.#scopeOf(contact);
-      const contacts = this.#read(answer.records, scope, contact);
-      heard?.(answer, contact);
+      const contacts = this.#read(answer.records, contact);
+      this.#named(contacts);
+      heard?.(answer, contact, contacts);
       return { contacts, terminal: answer.terminal };
     };
     const { runtime } = this.network;
@@ -206,24 +236,47 @@ export class Overlay {
     return lookup.result();
   }
 
-  /** Somewhere that leads to this node; from the table if it was heard from just now, else looked up. */
+  /**
+   * Somewhere that leads to this node. Whoever is named is asked himself at once, so that an old record that
+   * somebody plays back does not end the search; without his answer, the newest record that was heard of.
+   */
   async find(id: PeerId, signal?: AbortSignal): Promise<NodeContact | undefined> {
     const target = nodeIdOf(id.bytes);
-    let found: NodeContact | undefined;
-    await this.lookup(target, {
-      confirm: false,
-      signal,
-      heard: ({ records }, from) => {
-        const [nearest] = this.#read(records, this.#scopeOf(from), from).filter(
-          (contact) => contact.id === id.text,
-        );
-        if (nearest !== undefined && (found?.record.seq ?? -1) < nearest.record.seq)
-          found = nearest;
-        if (from.id === id.text) found ??= from;
-      },
-      enough: () => found !== undefined,
-    });
-    return found ?? this.table.get(id.text);
+    const reached = deferred<NodeContact>();
+    const met = new Error("it was met");
+    const end = new AbortController();
+    let newest: NodeContact | undefined;
+    const hear = (contact: NodeContact | undefined): void => {
+      if (contact?.id !== id.text || contact.record.seq <= (newest?.record.seq ?? -1)) return;
+      newest = contact;
+      this.ask(contact, target).then(
+        () => {
+          reached.resolve(contact);
+          end.abort(met);
+        },
+        // The search goes on; the failure is counted already.
+        () => {},
+      );
+    };
+    const giveUp = (): void => end.abort(signal?.reason);
+    if (signal?.aborted === true) throw signal.reason;
+    signal?.addEventListener("abort", giveUp, { once: true });
+    try {
+      await this.lookup(target, {
+        confirm: false,
+        signal: end.signal,
+        heard: (_, from, contacts) => {
+          hear(from);
+          for (const contact of contacts) hear(contact);
+        },
+      });
+    } catch (error) {
+      if (error !== met) throw error;
+      return await reached.promise;
+    } finally {
+      signal?.removeEventListener("abort", giveUp);
+    }
+    return newest ?? this.table.get(id.text);
   }
 
   /** From how far away a peer, or a node that we dial, talks to us. */
@@ -236,16 +289,24 @@ export class Overlay {
     return peer === undefined ? "public" : this.scopeOf(peer);
   }
 
-  /** Those records that can be used; one that is none costs its bringer the rest of its answer. */
-  #read(records: readonly Uint8Array[], scope: Scope, from: NodeContact): NodeContact[] {
+  #named(contacts: readonly NodeContact[]): void {
+    for (const contact of contacts) this.candidates.offer(contact, this.now);
+  }
+
+  /** Those records that can be used. One that is none, or past its date, is left out; after a few of them, all. */
+  #read(records: readonly Uint8Array[], from: NodeContact): NodeContact[] {
+    const scope = this.#scopeOf(from);
     const contacts: NodeContact[] = [];
-    try {
-      for (const bytes of records) {
+    let broken = 0;
+    for (const bytes of records) {
+      try {
         const contact = this.contact(bytes, scope);
         if (contact !== undefined) contacts.push(contact);
+      } catch (error) {
+        if (!(error instanceof NetworkError)) throw error;
+        this.network.logger.debug({ peer: from.id, error }, "a node handed out a broken record");
+        if (++broken >= MAX_BROKEN) break;
       }
-    } catch (error) {
-      this.network.logger.debug({ peer: from.id, error }, "a node handed out a broken record");
     }
     return contacts;
   }

@@ -6,10 +6,12 @@
  */
 
 import {
+  equal,
   type InboundMessage,
   type Message,
   type MessageContext,
   NetworkError,
+  networkError,
   type Peer,
 } from "@testudo/core";
 import { isExpired } from "../record/record.ts";
@@ -30,12 +32,17 @@ import { readValue } from "./value.ts";
 /** Questions of one peer a second, and at once. */
 const QUESTIONS_PER_SECOND = 50;
 const QUESTIONS_BURST = 200;
+/** What keeping a value costs of it: a signature is verified. */
+const STORE_COST = 4;
 /** So many questions beyond that, and the peer is closed. */
 const MAX_EXCESS = 1_000;
+/** So many broken records, and the peer is closed. One may only be a clock that is wrong. */
+const MAX_BROKEN = 8;
 
 interface Account {
   readonly budget: Budget;
   excess: number;
+  broken: number;
 }
 
 export class Server {
@@ -69,9 +76,12 @@ export class Server {
       default:
         return undefined;
     }
-    if (!peer.authenticated || !this.#affords(peer)) return undefined;
+    if (!peer.authenticated || !peer.connected) return undefined;
+    const account = this.#accountOf(peer);
+    const cost = message.opcode === StoreRequest.opcode ? STORE_COST : 1;
+    if (!this.#affords(account, cost, peer)) return undefined;
     const record = message.as(RecordNews);
-    if (record !== undefined) return this.#learn(record, peer);
+    if (record !== undefined) return this.#learn(record, peer, account);
     const lookup = message.as(LookupRequest);
     if (lookup !== undefined) return LookupResponse.of(this.#nearest(lookup, peer));
     const find = message.as(FindValue);
@@ -80,14 +90,19 @@ export class Server {
     return value === undefined ? undefined : StoreResponse.of(this.#keep(value));
   }
 
-  #affords(peer: Peer): boolean {
+  #accountOf(peer: Peer): Account {
     const { now } = this.#overlay;
     let account = this.#accounts.get(peer.id.text);
     if (account === undefined) {
-      account = { budget: new Budget(QUESTIONS_PER_SECOND, QUESTIONS_BURST, now), excess: 0 };
+      const budget = new Budget(QUESTIONS_PER_SECOND, QUESTIONS_BURST, now);
+      account = { budget, excess: 0, broken: 0 };
       this.#accounts.set(peer.id.text, account);
     }
-    if (account.budget.take(1, now)) {
+    return account;
+  }
+
+  #affords(account: Account, cost: number, peer: Peer): boolean {
+    if (account.budget.take(cost, this.#overlay.now)) {
       account.excess = 0;
       return true;
     }
@@ -97,18 +112,23 @@ export class Server {
     return false;
   }
 
-  /** A peer's own record. It is asked by the keeper before it is handed out. */
-  #learn(bytes: Uint8Array, peer: Peer): undefined {
+  /** A peer's own record, and nobody else's. It is asked by the keeper before it is handed out. */
+  #learn(bytes: Uint8Array, peer: Peer, account: Account): undefined {
     try {
+      if (!startsWith(bytes, peer.id.bytes)) {
+        throw networkError("BODY_MALFORMED", "it told of somebody else unasked");
+      }
       const contact = this.#overlay.contact(bytes, this.#overlay.scopeOf(peer));
       if (contact === undefined) return;
-      if (contact.id !== peer.id.text) return;
       this.#overlay.seen(contact, false);
       // Whom we dialled ourselves we may ask at once; strangers wait for the keeper's turn.
       if (peer.side === "dialer") this.#overlay.check(contact);
     } catch (error) {
       if (!(error instanceof NetworkError)) throw error;
-      peer.close({ code: "BODY_MALFORMED", text: error.message });
+      this.#overlay.network.logger.debug({ peer: peer.id.text, error }, "a record was refused");
+      if (++account.broken >= MAX_BROKEN) {
+        peer.close({ code: "BODY_MALFORMED", text: error.message });
+      }
     }
   }
 
@@ -142,4 +162,8 @@ export class Server {
       throw error;
     }
   }
+}
+
+function startsWith(bytes: Uint8Array, head: Uint8Array): boolean {
+  return bytes.length >= head.length && equal(bytes.subarray(0, head.length), head);
 }

@@ -177,6 +177,17 @@ export class RoutingTable<C extends Contact> {
     return true;
   }
 
+  /** Whether somebody new would enter if he answered. */
+  wants(contact: C): boolean {
+    const { id, nodeId, subnets } = contact;
+    const prefix = commonPrefix(this.#self.nodeId, nodeId);
+    if (this.#entries.has(id) || prefix === NODE_ID_BITS) return false;
+    if (!this.#subnets.fits(prefix, subnets)) return false;
+    return (
+      (this.#buckets[prefix]?.members.length ?? 0) < this.#k || this.#siblings.accepts(contact)
+    );
+  }
+
   /** The n closest to the target that may be handed out and that `filter` lets pass, closest first. */
   closest(target: Uint8Array, n: number, filter?: (contact: C) => boolean): C[] {
     const nearest = new Nearest<C>(target, n);
@@ -221,8 +232,8 @@ export class RoutingTable<C extends Contact> {
   }
 
   /**
-   * At most n contacts whose turn it is to be checked, on the caller's schedule: who has not answered yet
-   * first, then the least recently seen, not heard from for `olderThanMs`.
+   * At most n contacts whose turn it is to be checked, on the caller's schedule: half of them have not answered
+   * yet, half are the least recently seen, for `olderThanMs` at least; a half that is short is filled up.
    */
   due(now: number, olderThanMs: number, n: number): C[] {
     const unchecked: C[] = [];
@@ -236,7 +247,8 @@ export class RoutingTable<C extends Contact> {
       for (const spare of bucket.spares) if (!spare.answered) unchecked.push(spare.contact);
     }
     old.sort((a, b) => a.seen - b.seen);
-    return [...unchecked, ...old.map((entry) => entry.contact)].slice(0, n);
+    const fresh = unchecked.slice(0, Math.max(Math.ceil(n / 2), n - old.length));
+    return [...fresh, ...old.slice(0, n - fresh.length).map((entry) => entry.contact)];
   }
 
   #bucket(prefix: number): Bucket<C> {

@@ -14,6 +14,8 @@ import { readValue, type Value } from "./value.ts";
 
 /** Own values that are put again. */
 const MAX_PUBLISHED = 1_024;
+/** After this a value that nobody took is put again. */
+const RETRY_MS = 60_000;
 
 export interface PutResult {
   /** 32 bytes: what to `get` it by. */
@@ -22,10 +24,18 @@ export interface PutResult {
   readonly nodes: number;
 }
 
+interface Published {
+  readonly value: Value;
+  /** When it was last put. */
+  at: number;
+  /** How many took it then. */
+  nodes: number;
+}
+
 export class Values {
   readonly #overlay: Overlay;
   readonly #store: Store;
-  readonly #published = new Map<string, { readonly value: Value; at: number }>();
+  readonly #published = new Map<string, Published>();
 
   constructor(overlay: Overlay, store: Store) {
     this.#overlay = overlay;
@@ -39,8 +49,10 @@ export class Values {
       const why = `this node publishes ${MAX_PUBLISHED} values already; withdraw some`;
       throw networkError("SEND_BUFFER_FULL", why);
     }
-    this.#published.set(name, { value, at: this.#overlay.now });
-    return { key: value.key, nodes: await this.#put(value, signal) };
+    const published: Published = { value, at: this.#overlay.now, nodes: 0 };
+    this.#published.set(name, published);
+    published.nodes = await this.#put(value, signal);
+    return { key: value.key, nodes: published.nodes };
   }
 
   /** Puts it no more; those who keep it forget it in time. */
@@ -72,9 +84,10 @@ export class Values {
     const { now } = this.#overlay;
     for (const [name, published] of this.#published) {
       if (isPast(published.value, this.#wallClock())) this.#published.delete(name);
-      else if (now - published.at >= olderThanMs) {
+      else if (now - published.at >= (published.nodes > 0 ? olderThanMs : RETRY_MS)) {
         published.at = now;
-        await this.#put(published.value);
+        published.nodes = 0;
+        published.nodes = await this.#put(published.value);
         return;
       }
     }
@@ -93,13 +106,23 @@ export class Values {
     return this.#send(value, nodes, signal);
   }
 
-  /** To all at once; resolves with how many keep it now. */
+  /** To all at once; resolves with how many keep it now. Rejects with the signal's reason. */
   async #send(value: Value, nodes: readonly NodeContact[], signal?: AbortSignal): Promise<number> {
     const message = StoreRequest.of(value.bytes);
     const reply = StoreResponse;
+    const asking = new Set<AbortController>();
+    const stop = (): void => {
+      for (const end of asking) end.abort(signal?.reason);
+    };
+    const began = (end: AbortController): void => {
+      asking.add(end);
+      if (signal?.aborted === true) end.abort(signal.reason);
+    };
+    signal?.addEventListener("abort", stop, { once: true });
     const outcomes = await Promise.allSettled(
-      nodes.map((to) => this.#overlay.request({ to, message, reply })),
+      nodes.map((to) => this.#overlay.request({ to, message, reply }, began)),
     );
+    signal?.removeEventListener("abort", stop);
     signal?.throwIfAborted();
     return outcomes.filter(
       (outcome) => outcome.status === "fulfilled" && outcome.value === STORED.stored,
