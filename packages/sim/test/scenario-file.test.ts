@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
 import { loadScenario, stripsTypes } from "../src/scenario-file.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "testudo-sim-"));
@@ -41,3 +41,18 @@ test("whether Node runs TypeScript is asked of Node", () => {
   expect(stripsTypes({ typescript: false })).toBe(false);
   expect(stripsTypes({ typescript: "strip" })).toBe(true);
 });
+
+test.runIf(!stripsTypes(process.features))(
+  "TypeScript without tsx is told what to install",
+  async () => {
+    vi.doMock("tsx/esm/api", () => {
+      throw new Error("not installed");
+    });
+    try {
+      const path = file("g.ts", `export const scenario = ${BODY};`);
+      await expect(loadScenario(path)).rejects.toThrow(/npm install --save-dev tsx/);
+    } finally {
+      vi.doUnmock("tsx/esm/api");
+    }
+  },
+);
