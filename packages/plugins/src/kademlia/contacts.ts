@@ -8,7 +8,7 @@
 import { equal, type Network, type Scope, toBase64 } from "@testudo/core";
 import { RecordBook } from "../record/book.ts";
 import { hostsOf } from "../record/host.ts";
-import { addressesFor, type ContactRecord, readRecord } from "../record/record.ts";
+import { addressesFor, type ContactRecord, isExpired, readRecord } from "../record/record.ts";
 import { subnetsOf } from "./diversity.ts";
 import { type Contact, nodeIdOf } from "./node-id.ts";
 import { verifyPuzzle } from "./puzzle.ts";
@@ -32,6 +32,7 @@ export class Contacts {
   readonly #network: Network;
   readonly #puzzle: PuzzleBits;
   readonly #book: RecordBook;
+  readonly #made = new WeakMap<ContactRecord, Map<Scope, NodeContact | undefined>>();
 
   constructor(network: Network, puzzle: PuzzleBits, maxRecords: number) {
     this.#network = network;
@@ -46,28 +47,33 @@ export class Contacts {
    */
   read(bytes: Uint8Array, scope: Scope): NodeContact | undefined {
     const known = this.#known(bytes);
+    const made = known === undefined ? undefined : this.#made.get(known)?.get(scope);
+    if (made !== undefined && !isExpired(made.record.expiresAt, this.#now())) return made;
     const record = known ?? readRecord(bytes, this.#reading());
     if (record.id.equals(this.#network.id)) return undefined;
     const nodeId = nodeIdOf(record.id.bytes);
     if (known === undefined && !this.#solves(record, nodeId)) return undefined;
-    const now = this.#network.runtime.wallClock();
-    const entered = this.#book.put(record, now);
-    if (entered === "expired") return undefined;
-    const newest = this.#book.get(record.id.text) ?? record;
-    const alternatives = addressesFor(newest, scope);
-    if (alternatives.length === 0) return undefined;
-    const address = alternatives.join(";");
-    return {
-      id: newest.id.text,
-      nodeId,
-      subnets: subnetsOf(hostsOf(address)),
-      record: newest,
-      address,
-    };
+    if (this.#book.put(record, this.#now()) === "expired") return undefined;
+    return this.#contactOf(this.#book.get(record.id.text) ?? record, nodeId, scope);
+  }
+
+  /** The same one for the same record and scope: answers name the same nodes again and again. */
+  #contactOf(record: ContactRecord, nodeId: Uint8Array, scope: Scope): NodeContact | undefined {
+    let made = this.#made.get(record);
+    if (made === undefined) {
+      made = new Map();
+      this.#made.set(record, made);
+    }
+    if (!made.has(scope)) made.set(scope, makeContact(record, nodeId, scope));
+    return made.get(scope);
   }
 
   expire(): void {
-    this.#book.expire(this.#network.runtime.wallClock());
+    this.#book.expire(this.#now());
+  }
+
+  #now(): number {
+    return this.#network.runtime.wallClock();
   }
 
   /** Who sees the same bytes again need not verify them again. */
@@ -78,10 +84,21 @@ export class Contacts {
   }
 
   #reading(): { networkId: Uint8Array; now: number } {
-    return { networkId: this.#network.networkId, now: this.#network.runtime.wallClock() };
+    return { networkId: this.#network.networkId, now: this.#now() };
   }
 
   #solves({ id, puzzle }: ContactRecord, nodeId: Uint8Array): boolean {
     return verifyPuzzle({ publicKey: id.bytes, nodeId, solution: puzzle, ...this.#puzzle });
   }
+}
+
+function makeContact(
+  record: ContactRecord,
+  nodeId: Uint8Array,
+  scope: Scope,
+): NodeContact | undefined {
+  const alternatives = addressesFor(record, scope);
+  if (alternatives.length === 0) return undefined;
+  const address = alternatives.join(";");
+  return { id: record.id.text, nodeId, subnets: subnetsOf(hostsOf(address)), record, address };
 }
