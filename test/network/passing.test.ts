@@ -240,6 +240,23 @@ describe("a passing peer that is to stay", () => {
     await nodes.close();
   });
 
+  it("is one that moves: it stays on both sides, whoever moves it", async () => {
+    await forSeeds(60, async (seed, random) => {
+      const line = { latencyMs: random() * 20, jitterMs: random() * 20 };
+      const { nodes, alice, bob, there, here } = await met(new Nodes({ seed, line }));
+      const [mover, hub, peer] =
+        random() < 0.5 ? ([alice, bob, there] as const) : ([bob, alice, here] as const);
+      const second = await hub.network.listen("memory:second~vouch");
+      const moved = await nodes.runtime.during(mover.network.add(second, { move: true }));
+      await nodes.runtime.advance(300);
+      expect([moved, peer.address]).toEqual([peer, second]);
+      for (const each of [there, here]) {
+        expect([each.connected, each.passing, each.writable]).toEqual([true, false, true]);
+      }
+      await nodes.close();
+    });
+  });
+
   it("is one that is wanted anyway: met again in passing, it stays", async () => {
     const nodes = new Nodes({ line: { latencyMs: 5 } });
     const [alice, bob] = [await nodes.start("alice"), await nodes.start("bob")];
