@@ -4,6 +4,8 @@
  *     npx testudo sim run packages/sim/scenarios/ten-thousand.mjs --seed 1
  */
 
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { defineMessage, text } from "@testudo/core";
 import { defineScenario, World } from "@testudo/sim";
 
@@ -94,9 +96,10 @@ export const scenario = defineScenario({
   },
 });
 
-/** Of live objects where the collector can be called (node --expose-gc), else with what is not yet collected. */
+/** Of live objects only. */
 function heapBytes() {
-  globalThis.gc?.();
+  setFlagsFromString("--expose-gc");
+  runInNewContext("gc")();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
