@@ -180,7 +180,7 @@ const DEFAULTS = {
   graftAfterMs: 1_000,
   graftTimeoutMs: 500,
   announceEveryMs: 100,
-  pruneEveryMs: 400,
+  pruneEveryMs: 1_000,
   shuffleMs: 60_000,
   reconcileMs: 30_000,
   censusMs: 2_000,

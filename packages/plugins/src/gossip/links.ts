@@ -231,8 +231,11 @@ export class Links {
     this.#alarm.want(this.#view.poll(this.#network.runtime.now()));
   }
 
-  #schedule(inMs: number): void {
-    this.#timer = this.#network.runtime.setTimer(() => {
+  /** After `everyMs` on average: not all nodes of a network in one moment. */
+  #schedule(everyMs: number): void {
+    const { runtime } = this.#network;
+    const inMs = everyMs / 2 + randomInteger(runtime, Math.floor(everyMs) + 1);
+    this.#timer = runtime.setTimer(() => {
       this.#schedule(this.#options.shuffleMs);
       this.#tend();
     }, inMs);

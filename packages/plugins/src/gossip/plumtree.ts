@@ -83,7 +83,7 @@ export class Plumtree<P> {
     this.#eagerLinks = Math.floor(options.eagerLinks ?? 1);
     this.#batchMs = options.batchMs ?? 0;
     if (options.pruneEveryMs !== undefined && this.#eagerLinks === 1) {
-      this.#pruning = new Pruning(options.pruneEveryMs / 2);
+      this.#pruning = new Pruning(options.pruneEveryMs);
     }
     this.#missing = new Missing(this.#limits.missing, this.#limits.missingPerPeer);
     this.#announcements = new Budget(this.#limits.announcementsPerSecond);
@@ -138,7 +138,7 @@ export class Plumtree<P> {
     if (this.has(id)) return 0;
     this.#missing.take(id);
     this.#hold(id, payload, 0, now);
-    this.#pruning?.first(id, now);
+    this.#pruning?.first(id, this.#options.rootOf?.(payload) ?? id, now);
     return this.#spread(id, payload, 0, undefined, now);
   }
 
@@ -152,7 +152,7 @@ export class Plumtree<P> {
     }
     const announcers = this.#missing.take(id);
     this.#hold(id, payload, count, now);
-    this.#pruning?.first(id, now);
+    this.#pruning?.first(id, this.#options.rootOf?.(payload) ?? id, now);
     this.#onFirst(from);
     this.#spread(id, payload, count, from, now);
     this.#swap(from, count, announcers);

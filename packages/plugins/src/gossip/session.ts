@@ -55,7 +55,7 @@ export interface SessionOptions {
   graftTimeoutMs: number;
   /** How long announcements are collected. Default 100. */
   announceEveryMs: number;
-  /** How often links that are too many are given up, at most. Default 400. */
+  /** How often links that are too many are given up, at most. Default 1,000. */
   pruneEveryMs: number;
   /** How often views are mixed. Default 60,000. */
   shuffleMs: number;
@@ -162,7 +162,7 @@ export class Session {
       epochOf: ({ bytes }) => this.#seen.epochOf(binary(bytes, 0, bytes.length)) ?? 0,
       up: (peer) => {
         this.#spreading.up(peer.id.text);
-        this.#sync.with(peer);
+        this.#sync.meet(peer);
       },
       down: (peer) => {
         this.#spreading.down(peer);
@@ -260,6 +260,7 @@ export class Session {
     if (items !== undefined) this.#carrier.receiveLate(peer, items);
     const ranges = message.as(ReconcileMessage);
     if (ranges !== undefined && this.#conduct.mayAsk(peer)) {
+      this.#window.settle(now);
       reply(ReconcileReply.of(answer(this.#window.ids, ranges))).catch(() => {});
     }
     const wanted = message.as(WantMessage);
@@ -304,6 +305,7 @@ export class Session {
       timer2Ms: options.graftTimeoutMs,
       batchMs: options.announceEveryMs,
       pruneEveryMs: options.pruneEveryMs,
+      rootOf: ({ item }) => item.originKey,
       sizeOf: ({ item }) => item.bytes.length,
     });
   }

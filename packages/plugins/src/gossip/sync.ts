@@ -1,8 +1,8 @@
 /**
  * Sync: what two nodes lack of each other. Anti-entropy, by reconciliation with one peer at a time.
  *
- * Every `everyMs` with a random peer, and at once with a new neighbour: who comes late gets what the others have,
- * and so do the sides of a partition that healed. It is the asker who works: it asks range by range, wants what it
+ * Every `everyMs` with a random peer, and soon with a new neighbour: who comes late gets what the others have, and so
+ * do the sides of a partition that healed. It is the asker who works: it asks range by range, wants what it
  * lacks, and brings what the other lacks, a bounded part of it at a time. Two that have the same are done with one
  * question of a few hundred bytes.
  */
@@ -36,19 +36,39 @@ export interface SyncOptions {
 /** Of bodies in one message. */
 const PART_BYTES = 131_072;
 const HEADER_BYTES = 8;
-/** New neighbours that wait for their turn. */
+/** Neighbours that wait for their turn. */
 const MAX_WAITING = 8;
+/** With a new neighbour, again when what was under way as it came has settled. */
+const AGAIN_MS = 3_000;
 
 export class Sync {
   readonly #options: SyncOptions;
   readonly #waiting = new Set<Peer>();
   readonly #closed = new AbortController();
+  /** When we last reconciled with whom. */
+  readonly #times = new WeakMap<Peer, number>();
+  #again: Timer | undefined;
+  #newcomers: Peer[] = [];
   #busy = false;
   #timer: Timer | undefined;
 
   constructor(options: SyncOptions) {
     this.#options = options;
     this.#schedule();
+  }
+
+  /** A new neighbour: at once by who has nothing, and when what is under way has settled. */
+  meet(peer: Peer): void {
+    const { network, window, everyMs } = this.#options;
+    const last = this.#times.get(peer);
+    if (last !== undefined && network.runtime.now() - last < everyMs) return;
+    if (window.size === 0) this.with(peer);
+    if (this.#newcomers.length >= MAX_WAITING || this.#closed.signal.aborted) return;
+    this.#newcomers.push(peer);
+    this.#again ??= network.runtime.setTimer(() => {
+      this.#again = undefined;
+      for (const each of this.#newcomers.splice(0)) this.with(each);
+    }, AGAIN_MS);
   }
 
   /** As soon as there is time. */
@@ -67,6 +87,7 @@ export class Sync {
     this.#closed.abort(new Error("gossip is closing"));
     this.#waiting.clear();
     this.#timer?.cancel();
+    this.#again?.cancel();
   }
 
   /** What we have of what a peer wants: as much as one message may hold. */
@@ -119,6 +140,8 @@ export class Sync {
     const { window, network, questionMs, patienceMs } = this.#options;
     const until = network.runtime.now() + patienceMs;
     const { signal } = this.#closed;
+    this.#times.set(peer, network.runtime.now());
+    window.settle(network.runtime.now());
     const reconciliation = new Reconciliation({ own: window.ids });
     for (let asked = reconciliation.next(); asked !== undefined; asked = reconciliation.next()) {
       const terms = { signal, timeoutMs: questionMs };

@@ -60,10 +60,12 @@ export interface PlumtreeOptions<P> {
   /** How long announcements are collected. Default 0: not at all. */
   readonly batchMs?: number;
   /**
-   * Prune once in that many ms, and by one message that all nodes agree on (pruning.ts): for messages that are under way
-   * together. Only with one eager link. Default: at once, by every duplicate, as in the paper.
+   * Prune once in that many ms, and by the messages of one root that all nodes agree on (pruning.ts): for messages that
+   * are under way together. Only with one eager link. Default: at once, by every duplicate, as in the paper.
    */
   readonly pruneEveryMs?: number;
+  /** Who said it: the least of them is the root. Default: every message has its own. */
+  readonly rootOf?: (payload: P) => string;
   /** How long after a prune the same peer is not pruned again. Default 1,000. */
   readonly pruneBackoffMs?: number;
   /** Messages older than the ones kept here. Default: none is known. */

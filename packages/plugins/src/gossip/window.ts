@@ -3,7 +3,8 @@
  *
  * Bounded in number, in bytes and in age, the longest here first to go. Age is counted by our own monotonic clock
  * from when the item reached its first reader of whom we know: who brings an item late says how long he had it. So
- * two nodes forget it at nearly the same moment, and no wall clock has a say.
+ * two nodes forget it at nearly the same moment, and no wall clock has a say. In `ids`, which are compared with those of
+ * others, an item is only once it is `settledMs` old: what is still under way by itself is not missing.
  */
 
 import { Ids } from "./ids.ts";
@@ -16,6 +17,8 @@ export interface WindowOptions {
   readonly maxBytes?: number;
   /** Default 20 minutes. */
   readonly keepMs?: number;
+  /** Default 2,000. */
+  readonly settledMs?: number;
 }
 
 interface Kept {
@@ -31,6 +34,9 @@ export class Window {
   readonly #maxItems: number;
   readonly #maxBytes: number;
   readonly #keepMs: number;
+  readonly #settledMs: number;
+  /** Not yet in `ids`, in the order of coming. */
+  readonly #fresh = new Set<string>();
   /** In the order of coming, which is that of `since` but for what was brought late. */
   readonly #kept = new Map<string, Kept>();
   #bytes = 0;
@@ -40,10 +46,12 @@ export class Window {
     maxItems = 65_536,
     maxBytes = 33_554_432,
     keepMs = 1_200_000,
+    settledMs = 2_000,
   }: WindowOptions = {}) {
     this.#maxItems = maxItems;
     this.#maxBytes = maxBytes;
     this.#keepMs = keepMs;
+    this.#settledMs = settledMs;
   }
 
   get size(): number {
@@ -73,7 +81,8 @@ export class Window {
     if (this.#kept.has(item.id) || ageMs >= this.#keepMs || item.bytes.length > this.#maxBytes)
       return;
     this.#kept.set(item.id, { item, since: now - ageMs });
-    this.ids.add({ time: item.time, id: item.id });
+    if (ageMs >= this.#settledMs) this.ids.add({ time: item.time, id: item.id });
+    else this.#fresh.add(item.id);
     this.#bytes += item.bytes.length;
     for (const [id] of this.#kept) {
       if (this.#kept.size <= this.#maxItems && this.#bytes <= this.#maxBytes) break;
@@ -89,6 +98,16 @@ export class Window {
     for (const [id, { since }] of this.#kept) if (now - since >= this.#keepMs) this.#delete(id);
   }
 
+  /** What is settled by now can be compared. To be called before `ids` are. */
+  settle(now: number): void {
+    for (const id of this.#fresh) {
+      const kept = this.#kept.get(id);
+      if (kept !== undefined && now - kept.since < this.#settledMs) break;
+      this.#fresh.delete(id);
+      if (kept !== undefined) this.ids.add({ time: kept.item.time, id });
+    }
+  }
+
   clear(): void {
     for (const id of [...this.#kept.keys()]) this.#delete(id);
   }
@@ -98,6 +117,6 @@ export class Window {
     if (kept === undefined) return;
     this.#kept.delete(id);
     this.#bytes -= kept.item.bytes.length;
-    this.ids.delete({ time: kept.item.time, id });
+    if (!this.#fresh.delete(id)) this.ids.delete({ time: kept.item.time, id });
   }
 }
