@@ -44,7 +44,7 @@ export interface MdnsOptions {
   /** How often it asks, once it has asked a few times at the start. Default 60,000. */
   intervalMs?: number;
   /** The IPv4 address of the interface to speak on. Default: the system's; it listens on all. */
-  interface?: string;
+  interface?: string | undefined;
   /** Default 5353. */
   port?: number;
   /** Packets taken a second; what exceeds them is dropped before it is decoded. Default 100. */
