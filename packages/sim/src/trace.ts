@@ -4,7 +4,7 @@
  */
 
 /** What the world itself tells. */
-export const EVENTS: readonly string[] = [
+const EVENTS: readonly string[] = [
   "dial",
   "open",
   "fail",
