@@ -24,8 +24,8 @@ const NO_SECRET: Uint8Array = /* @__PURE__ */ new Uint8Array(32);
 
 export interface Voucher {
   readonly trace: Trace;
-  /** The name of the node that has this key. */
-  nameOf(key: string): string | undefined;
+  /** The bytes of a key (here its text) that a node has. */
+  keyOf(id: string): Uint8Array | undefined;
 }
 
 /** `node`: whose side of the handshakes it is. */
@@ -41,8 +41,9 @@ export function vouch(voucher: Voucher, node: string): Transform {
       if (!equal(theirs.subarray(KEY_BYTES), networkId)) {
         throw networkError("HANDSHAKE_FAILED", "the other side is of another network");
       }
-      const remoteKey = theirs.slice(0, KEY_BYTES);
-      if (voucher.nameOf(toBase64(remoteKey)) === undefined) {
+      // The node's own bytes, not a copy for each of its connections.
+      const remoteKey = voucher.keyOf(toBase64(theirs.subarray(0, KEY_BYTES)));
+      if (remoteKey === undefined) {
         throw networkError("HANDSHAKE_FAILED", "the world knows no node with this key");
       }
       const expected = keyIn(dialled);

@@ -45,7 +45,7 @@ export class World implements AsyncDisposable, Voucher {
   readonly clock: VirtualClock;
   readonly #seed: string;
   readonly #nodes = new Map<string, SimNode>();
-  readonly #names = new Map<string, string>();
+  readonly #ids = new Map<string, { readonly name: string; readonly key: Uint8Array }>();
   readonly #internet: Internet;
   /** How many nodes there ever were, and how often each name was one of them. */
   #made = 0;
@@ -92,7 +92,12 @@ export class World implements AsyncDisposable, Voucher {
 
   /** The name of the node that has, or had, this id: a peer's as the scenario knows it. */
   nameOf(id: string): string | undefined {
-    return this.#names.get(id);
+    return this.#ids.get(id)?.name;
+  }
+
+  /** For `vouch`. */
+  keyOf(id: string): Uint8Array | undefined {
+    return this.#ids.get(id)?.key;
   }
 
   /**
@@ -124,7 +129,7 @@ export class World implements AsyncDisposable, Voucher {
     };
     const node = new SimNode({ host, runtime, identity, stacks, owner }, options);
     this.#nodes.set(name, node);
-    this.#names.set(identity.id.text, name);
+    this.#ids.set(identity.id.text, { name, key: identity.publicKey });
     internet.hosts.set(name, host);
     this.trace.add("join", name, "", incarnation);
     node.ready.catch((error: unknown) => {

@@ -53,7 +53,8 @@ class SystemIo implements Io {
   }
 
   get columns(): number {
-    return process.stdout.columns ?? 80;
+    // A terminal that does not know its width says 0.
+    return process.stdout.columns || 80;
   }
 
   onSignal(listener: (name: string) => void): () => void {
