@@ -50,6 +50,7 @@ export function toSvg(plots: readonly Plot[], { title, subtitle }: PictureOption
   const height = HEAD + heights.reduce((sum, each) => sum + each + GAP, 0);
   const lines = [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="Helvetica, Arial, sans-serif" font-size="12" fill="#222">`,
+    `<title>${escaped(title)}</title>`,
     `<rect width="${width}" height="${height}" fill="#fff"/>`,
     `<text x="${LEFT}" y="26" font-size="17" font-weight="bold">${escaped(title)}</text>`,
     `<text x="${LEFT}" y="45" fill="#555">${escaped(subtitle)}</text>`,
