@@ -92,7 +92,7 @@ export class TestIo implements Io {
   readonly stdin = new PassThrough();
   readonly out = new Written();
   readonly err = new Written();
-  terminal = { stdin: false, stdout: false };
+  terminal = { stdin: false, stdout: false, stderr: false };
   columns = 80;
   stdoutClosed = false;
   readonly exits: number[] = [];

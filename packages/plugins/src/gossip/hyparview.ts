@@ -1,0 +1,471 @@
+/**
+ * HyParView: whom a node is linked to, and whom else it knows. A machine after Leitao, Pereira and
+ * Rodrigues (DSN 2007): messages, news of connections and `now` (ms, monotonic) in; calls on `out` out.
+ *
+ * The *active view* is small and symmetric: A holds B as long as B holds A. The *passive view* is an
+ * address book. A lost neighbour is replaced from the passive view: asked with low priority (and refused
+ * where there is no room), or with high priority by a node that has nobody. Views mix by shuffles.
+ *
+ * Who gets in is up to two hooks. `group`: at most one neighbour of a group (a /24, an AS); whoever is in
+ * stays. `chosenAtLeast`: so many places are kept for neighbours that this node picked itself, so that
+ * strangers cannot fill the view by asking; a link is one side's choice, so more than half cannot hold
+ * everywhere.
+ *
+ * `out` may call back at once. After `dial(to)` the host says `connected` (also when it was connected
+ * already) or `unreachable`; `disconnected` when a connection to a neighbour ends. Everything a peer says
+ * is checked, counted and bounded; nothing here throws because of it. Never sends payload.
+ */
+
+import { Budget } from "./budget.ts";
+import { MAX_NAME, MAX_SHUFFLED, type MembershipMessage } from "./membership-message.ts";
+import {
+  type HyParViewOptions,
+  type MembershipOut,
+  type MembershipSettings,
+  membershipOptions,
+} from "./membership-options.ts";
+import { Names } from "./names.ts";
+import { Walks } from "./walks.ts";
+
+export type { MembershipMessage } from "./membership-message.ts";
+export type { HyParViewOptions, MembershipOut } from "./membership-options.ts";
+
+/** Somebody we want as a neighbour. */
+interface Wish {
+  readonly kind: "join" | "fill" | "newcomer" | "reunion";
+  asked: boolean;
+  deadline: number;
+}
+
+const MAX_WISHES = 16;
+const MAX_CONTACTS = 16;
+const MAX_LOST = 16;
+const LOST_KEPT_MS = 3_600_000;
+/** Shuffles in a row with a half empty address book before something is done about it. */
+const PATIENCE = 3;
+const MAX_PATIENCE = 192;
+
+export class HyParView {
+  readonly #options: MembershipSettings;
+  readonly #group: ((peer: string) => string | undefined) | undefined;
+  readonly #out: MembershipOut;
+  readonly #active: Names;
+  readonly #chosen = new Set<string>();
+  readonly #passive: Names;
+  readonly #contacts: Names;
+  /** Neighbours whose connection broke, and when; tried again in turn, for they may be beyond a partition. */
+  readonly #lost = new Map<string, number>();
+  readonly #wishes = new Map<string, Wish>();
+  /** Asked in vain since the last shuffle. */
+  readonly #tried = new Set<string>();
+  readonly #walks: Walks;
+  readonly #budget: Budget;
+  readonly #displacements: Budget;
+  #poorShuffles = 0;
+  #patience = PATIENCE;
+  #shuffled: { readonly to: string; readonly peers: readonly string[] } | undefined;
+
+  /** Throws `RangeError` for sizes that make no sense. */
+  constructor(options: HyParViewOptions) {
+    const all = membershipOptions(options);
+    this.#options = all;
+    this.#group = options.group;
+    this.#out = options.out;
+    const random = all.random;
+    this.#active = new Names(all.active, random);
+    this.#passive = new Names(all.passive, random);
+    this.#contacts = new Names(MAX_CONTACTS, random);
+    this.#walks = new Walks(all.walkTimeoutMs);
+    this.#budget = new Budget(all.messagesPerSecond);
+    this.#displacements = new Budget(all.displacedPerSecond, 8 * all.displacedPerSecond);
+  }
+
+  get active(): ReadonlySet<string> {
+    return this.#active.all;
+  }
+
+  get passive(): ReadonlySet<string> {
+    return this.#passive.all;
+  }
+
+  /** Neighbours that this node picked itself. */
+  get chosen(): ReadonlySet<string> {
+    return this.#chosen;
+  }
+
+  /** Ask `contact` to take us in; also later, to mend a network that fell apart. It is asked again whenever nobody else is left. */
+  join(contact: string, now: number): void {
+    if (!this.#isName(contact)) return;
+    this.#contacts.add(contact);
+    this.#wish(contact, "join", now);
+  }
+
+  /** Names to begin with, such as those kept from an earlier run. */
+  remember(peers: Iterable<string>, now: number): void {
+    for (const peer of peers) {
+      if (this.#passive.isFull) break;
+      this.#keep(peer);
+    }
+    this.#fill(now);
+  }
+
+  /** Say goodbye to every neighbour. */
+  leave(): void {
+    this.#wishes.clear();
+    this.#contacts.clear();
+    this.#lost.clear();
+    for (const peer of [...this.active]) this.#drop(peer, true);
+    this.#passive.clear();
+  }
+
+  receive(from: string, message: MembershipMessage, now: number): void {
+    if (!this.#isName(from)) return;
+    if (!this.#budget.take(from, now)) {
+      this.#out.penalise?.(from, "flood");
+      return;
+    }
+    switch (message.kind) {
+      case "join":
+        this.#onJoin(from, now);
+        break;
+      case "forward-join":
+        this.#onForwardJoin(from, message.peer, message.ttl, now);
+        break;
+      case "neighbor":
+        this.#answer(from, this.#admit(from, message.priority === "high", false, now));
+        break;
+      case "neighbor-reply":
+        this.#onReply(from, message.accepted === true, now);
+        break;
+      case "disconnect":
+        this.#onDisconnect(from, message.leaving === true, now);
+        break;
+      case "shuffle":
+        this.#onShuffle(from, message.origin, message.ttl, message.peers, now);
+        break;
+      case "shuffle-reply":
+        this.#onShuffleReply(from, message.origin, message.peers, now);
+        break;
+    }
+  }
+
+  /** There is a connection to `peer` now. */
+  connected(peer: string, now: number): void {
+    const wish = this.#wishes.get(peer);
+    if (wish === undefined || wish.asked) return;
+    wish.asked = true;
+    wish.deadline = now + this.#options.neighborTimeoutMs;
+    if (wish.kind === "join") this.#out.send(peer, { kind: "join" });
+    else {
+      const urgent = wish.kind === "reunion" || this.#active.size === 0;
+      const priority = urgent ? "high" : "low";
+      this.#out.send(peer, { kind: "neighbor", priority });
+    }
+  }
+
+  /** A dial came to nothing. */
+  unreachable(peer: string, now: number): void {
+    if (!this.#wishes.delete(peer)) return;
+    this.#passive.delete(peer);
+    this.#tried.add(peer);
+    this.#fill(now);
+  }
+
+  /** The connection to `peer` ended. */
+  disconnected(peer: string, now: number): void {
+    this.#budget.delete(peer);
+    this.#wishes.delete(peer);
+    if (this.#active.delete(peer)) {
+      this.#chosen.delete(peer);
+      this.#passive.delete(peer);
+      if (this.#lost.size < MAX_LOST) this.#lost.set(peer, now);
+      this.#out.down(peer);
+    }
+    this.#fill(now);
+  }
+
+  /** To be called every minute or so: mixes the views, and tries again to fill the active one. */
+  shuffle(now: number): void {
+    this.#tried.clear();
+    this.#fill(now);
+    this.#mend(now);
+    const to = this.#active.any();
+    if (to === undefined) return;
+    const peers = this.#active.sample(this.#options.ka, to);
+    peers.push(...this.#passive.sample(this.#options.kp));
+    this.#shuffled = { to, peers };
+    const { self: origin, arwl: ttl } = this.#options;
+    this.#out.send(to, { kind: "shuffle", origin, ttl, peers });
+  }
+
+  /** Gives up what waits too long. Returns when to be called next, in ms. */
+  poll(now: number): number | undefined {
+    let next: number | undefined;
+    let late = false;
+    for (const [peer, wish] of this.#wishes) {
+      if (wish.deadline > now) {
+        if (next === undefined || wish.deadline < next) next = wish.deadline;
+        continue;
+      }
+      late = true;
+      this.#wishes.delete(peer);
+      this.#passive.delete(peer);
+      this.#tried.add(peer);
+      this.#out.release(peer);
+    }
+    if (!late) return next;
+    this.#fill(now);
+    return this.poll(now);
+  }
+
+  #onJoin(from: string, now: number): void {
+    const admitted = this.#admit(from, true, false, now);
+    this.#answer(from, admitted);
+    if (!admitted) return;
+    for (const peer of [...this.active]) {
+      if (peer === from) continue;
+      this.#out.send(peer, { kind: "forward-join", peer: from, ttl: this.#options.arwl });
+    }
+  }
+
+  #onForwardJoin(from: string, newcomer: string, ttl: number, now: number): void {
+    if (!this.#isLinked(from) || !this.#isName(newcomer) || newcomer === from) return;
+    const left = this.#steps(ttl);
+    const next =
+      left === 0 || this.#active.size <= 1 ? undefined : this.#active.any(from, newcomer);
+    if (next === undefined) {
+      this.#wish(newcomer, "newcomer", now);
+      return;
+    }
+    if (left === this.#options.prwl) this.#keep(newcomer);
+    this.#out.send(next, { kind: "forward-join", peer: newcomer, ttl: left - 1 });
+  }
+
+  #onReply(from: string, accepted: boolean, now: number): void {
+    const wish = this.#wishes.get(from);
+    if (wish?.asked === true) this.#wishes.delete(from);
+    if (!accepted) {
+      // Two requests crossed, and only one was granted: neither is to hold the other.
+      if (this.#active.has(from)) this.#drop(from, false);
+      else if (wish !== undefined) this.#out.release(from);
+      this.#tried.add(from);
+    } else if (this.#active.has(from)) {
+      return;
+    } else if (wish?.asked !== true) {
+      // An answer to what was given up long ago: the other side must not count on this link.
+      this.#tell(from, false);
+      return;
+    } else if (!this.#admit(from, wish.kind !== "fill", wish.kind !== "newcomer", now)) {
+      this.#tell(from, false);
+      this.#out.release(from);
+    }
+    this.#fill(now);
+  }
+
+  #onDisconnect(from: string, leaving: boolean, now: number): void {
+    if (leaving) this.#passive.delete(from);
+    if (!this.#active.has(from)) return;
+    this.#lose(from, !leaving);
+    // Whoever made room for another waits for newcomers or the next shuffle: those just put out, asking
+    // around at once, would find each other and close their circle.
+    if (leaving || this.#active.size === 0) this.#fill(now);
+  }
+
+  #onShuffle(
+    from: string,
+    origin: string,
+    ttl: number,
+    claimed: readonly string[],
+    now: number,
+  ): void {
+    if (!this.#isLinked(from) || !this.#isName(origin)) return;
+    const left = this.#steps(ttl) - 1;
+    const next = left <= 0 || this.#active.size <= 1 ? undefined : this.#active.any(from, origin);
+    const peers = namesOf(claimed);
+    if (next !== undefined) {
+      this.#walks.mark(origin, from, next, now);
+      this.#out.send(next, { kind: "shuffle", origin, ttl: left, peers });
+      return;
+    }
+    const most = this.#options.ka + this.#options.kp;
+    const answer = this.#passive.sample(Math.min(peers.length, most), origin);
+    this.#out.send(from, { kind: "shuffle-reply", origin, peers: answer });
+    this.#learn([origin, ...peers], answer);
+  }
+
+  #onShuffleReply(from: string, origin: string, claimed: readonly string[], now: number): void {
+    const peers = namesOf(claimed);
+    if (origin === this.#options.self) {
+      const shuffled = this.#shuffled;
+      if (shuffled === undefined || shuffled.to !== from) return;
+      this.#shuffled = undefined;
+      this.#learn(peers, shuffled.peers);
+      this.#fill(now);
+      return;
+    }
+    const next = this.#walks.back(origin, from, now);
+    if (next === undefined || !this.#active.has(next)) return;
+    this.#out.send(next, { kind: "shuffle-reply", origin, peers });
+  }
+
+  #answer(to: string, accepted: boolean): void {
+    this.#out.send(to, { kind: "neighbor-reply", accepted });
+  }
+
+  #tell(to: string, leaving: boolean): void {
+    this.#out.send(to, { kind: "disconnect", leaving });
+  }
+
+  /** Whether `peer` is a neighbour, after making room for it if need be. */
+  #admit(peer: string, urgent: boolean, chosen: boolean, now: number): boolean {
+    if (this.#active.has(peer)) return true;
+    if (!this.#groupIsFree(peer)) return false;
+    const { active: places, chosenAtLeast } = this.#options;
+    const crowded = !chosen && this.#active.size - this.#chosen.size >= places - chosenAtLeast;
+    if (crowded || this.#active.size >= places) {
+      if (!urgent || !(chosen || this.#displacements.take("", now))) return false;
+      const victim = this.#victim(crowded || this.#chosen.size <= chosenAtLeast, chosen);
+      if (victim === undefined) return false;
+      this.#drop(victim, false);
+    }
+    this.#active.add(peer);
+    if (chosen) this.#chosen.add(peer);
+    this.#passive.delete(peer);
+    this.#tried.delete(peer);
+    this.#lost.delete(peer);
+    this.#out.up(peer);
+    return true;
+  }
+
+  /** Who makes room; of the chosen only when none of the others is left, and for another chosen one. */
+  #victim(spareChosen: boolean, forChosen: boolean): string | undefined {
+    if (!spareChosen) return this.#active.any();
+    const unchosen = this.#active.anyThat((name) => !this.#chosen.has(name));
+    return unchosen ?? (forChosen ? this.#active.any() : undefined);
+  }
+
+  #drop(peer: string, leaving: boolean): void {
+    this.#tell(peer, leaving);
+    this.#lose(peer, !leaving);
+  }
+
+  #lose(peer: string, keep: boolean): void {
+    this.#active.delete(peer);
+    this.#chosen.delete(peer);
+    this.#wishes.delete(peer);
+    this.#tried.add(peer);
+    if (keep) this.#keep(peer);
+    this.#out.down(peer);
+    this.#out.release(peer);
+  }
+
+  #wish(peer: string, kind: Wish["kind"], now: number): void {
+    if (peer === this.#options.self || this.#active.has(peer) || this.#wishes.has(peer)) return;
+    if (this.#wishes.size >= MAX_WISHES || !this.#groupIsFree(peer)) return;
+    this.#wishes.set(peer, { kind, asked: false, deadline: now + this.#options.dialTimeoutMs });
+    this.#out.dial(peer);
+  }
+
+  /** Asks passive names until enough are asked to fill the active view; the contacts when nobody is left. */
+  #fill(now: number): void {
+    for (;;) {
+      let wanted = this.#options.active - this.#active.size;
+      for (const wish of this.#wishes.values()) if (wish.kind !== "newcomer") wanted--;
+      if (wanted <= 0 || this.#wishes.size >= MAX_WISHES) return;
+      const peer = this.#passive.anyThat((name) => this.#isCandidate(name));
+      if (peer !== undefined) {
+        this.#wish(peer, "fill", now);
+        continue;
+      }
+      if (this.#active.size > 0 || this.#wishes.size > 0) return;
+      const contact = this.#contacts.anyThat((name) => this.#isCandidate(name));
+      if (contact === undefined) return;
+      this.#wish(contact, "join", now);
+    }
+  }
+
+  /**
+   * What the paper leaves to chance. A neighbour that was lost is tried again, one in a shuffle: after a
+   * partition nobody else would have a reason to link the halves. And whoever knows few nodes for long may
+   * be on an island whose places are all taken: it asks somebody who is no neighbour to make room, ever
+   * more rarely, for the whole network may be small.
+   */
+  #mend(now: number): void {
+    for (const [name, since] of this.#lost) {
+      this.#lost.delete(name);
+      if (now - since > LOST_KEPT_MS) continue;
+      this.#lost.set(name, since);
+      this.#wish(name, "reunion", now);
+      break;
+    }
+    if (this.#passive.size >= this.#options.passive / 2) {
+      this.#poorShuffles = 0;
+      this.#patience = PATIENCE;
+    } else if (++this.#poorShuffles >= this.#patience) {
+      this.#poorShuffles = 0;
+      this.#patience = Math.min(2 * this.#patience, MAX_PATIENCE);
+      const isFree = (name: string): boolean => this.#isCandidate(name);
+      const contact = this.#contacts.anyThat(isFree);
+      if (contact !== undefined) this.#wish(contact, "join", now);
+      const other = this.#passive.anyThat(isFree);
+      if (other !== undefined) this.#wish(other, "reunion", now);
+    }
+  }
+
+  #isCandidate(name: string): boolean {
+    if (this.#active.has(name) || this.#tried.has(name) || this.#wishes.has(name)) return false;
+    return this.#groupIsFree(name);
+  }
+
+  #groupIsFree(peer: string): boolean {
+    const group = this.#group?.(peer);
+    if (group === undefined) return true;
+    for (const other of this.active) if (this.#group?.(other) === group) return false;
+    return true;
+  }
+
+  #keep(peer: string): void {
+    if (this.#isName(peer) && !this.#active.has(peer)) this.#passive.add(peer);
+  }
+
+  /** Keeps `names`; those in `given` make room first, for another node holds them now. */
+  #learn(names: readonly string[], given: readonly string[]): void {
+    let at = 0;
+    for (const name of names) {
+      if (!this.#isName(name) || this.#active.has(name) || this.#passive.has(name)) continue;
+      while (this.#passive.isFull && at < given.length) this.#passive.delete(given[at++] ?? "");
+      this.#passive.add(name);
+    }
+  }
+
+  /** Only neighbours take part in walks; who is none is told so, once its request is not under way. */
+  #isLinked(from: string): boolean {
+    if (this.#active.has(from)) return true;
+    if (!this.#wishes.has(from)) this.#tell(from, false);
+    return false;
+  }
+
+  /** Steps a walk may still go, whatever it says. */
+  #steps(ttl: number): number {
+    return Number.isInteger(ttl) && ttl > 0 ? Math.min(ttl, this.#options.arwl) : 0;
+  }
+
+  #isName(name: unknown): name is string {
+    return (
+      typeof name === "string" &&
+      name !== "" &&
+      name.length <= MAX_NAME &&
+      name !== this.#options.self
+    );
+  }
+}
+
+function namesOf(claimed: readonly string[]): readonly string[] {
+  if (!Array.isArray(claimed)) return [];
+  const names: string[] = [];
+  for (const name of claimed) {
+    if (names.length >= MAX_SHUFFLED) break;
+    if (typeof name === "string" && name.length <= MAX_NAME) names.push(name);
+  }
+  return names;
+}

@@ -1,0 +1,192 @@
+/**
+ * Plugin `gossip`: a broadcast that reaches the whole network, each node once.
+ *
+ *     const News = defineMessage({ name: "news", opcode: 1030, codec: text, reach: "network" });
+ *     await network.registerPlugin(gossip());
+ *     const { reach } = await network.broadcast(News.of("hello, everybody")).report();
+ *
+ * Types that opt in, by `reach: "network"` or by the option `types`, go along a tree over the peers that have this
+ * plugin, are signed by their origin, and are given to the other plugins as from it. All else goes to the neighbours as
+ * ever, and so does what is sent to named peers or to random ones. The parts: `links.ts` knows whom, the machine
+ * of the mode knows which way, `carrier.ts` takes and checks, `sync.ts` brings what was missed. docs/gossip.md has
+ * the picture.
+ */
+
+import {
+  APPLICATION_START,
+  type Delivery,
+  type Message,
+  type MessageContext,
+  type MessageType,
+  type NetworkContext,
+  type PeerContext,
+  type Plugin,
+} from "@testudo/core";
+import { numberFrom } from "../options.ts";
+import { Session, type SessionOptions } from "./session.ts";
+
+export type { ConductOptions } from "./conduct.ts";
+export type { GossipOverlay } from "./links.ts";
+
+/** `tree`: HyParView and Plumtree. `flood`: every peer tells every other. `delegation`: by the buckets of S/Kademlia. */
+export type GossipMode = "tree" | "flood" | "delegation";
+
+export interface GossipOptions extends Partial<SessionOptions> {
+  /**
+   * The types that travel, as types or opcodes: these and no others are carried and taken. Default: what is made
+   * with `reach: "network"` is carried, and whatever application's message arrives is taken.
+   */
+  types?: readonly (MessageType<never> | MessageType<unknown> | number)[];
+}
+
+/** Throws `TypeError` or `RangeError` for options that make no sense. */
+export function gossip(options: GossipOptions = {}): Gossip {
+  return new Gossip(options);
+}
+
+/** How a node's gossip is doing; plain, for people. */
+export interface GossipState {
+  readonly mode: GossipMode;
+  /** Peers that have the plugin. */
+  readonly speakers: number;
+  /** Links that messages are pushed over. */
+  readonly eager: number;
+  readonly active: number;
+  readonly passive: number;
+  /** Messages kept for those who missed them, and their bytes. */
+  readonly kept: number;
+  readonly keptBytes: number;
+  /** Origins whose marks are known. */
+  readonly origins: number;
+}
+
+export class Gossip implements Plugin {
+  readonly name: string = "gossip";
+  readonly #options: SessionOptions;
+  #types: Set<number> | undefined;
+  #session: Session | undefined;
+
+  constructor({ types, ...options }: GossipOptions = {}) {
+    this.#options = checked(options);
+    if (types !== undefined) {
+      this.#types = new Set();
+      for (const type of types) this.carries(type);
+    }
+  }
+
+  /** One more type that travels; see the option `types`. */
+  carries(type: MessageType<never> | MessageType<unknown> | number): void {
+    const opcode = typeof type === "number" ? type : type?.opcode;
+    if (!Number.isInteger(opcode)) throw new TypeError("type must be a message type or an opcode");
+    this.#types ??= new Set();
+    this.#types.add(opcode);
+  }
+
+  startup({ network, deliver }: NetworkContext): void {
+    if (this.#session !== undefined) throw new TypeError("this plugin already serves a network");
+    this.#session = new Session(network, this.#options, (message, origin, via) => {
+      if (this.#takes(message.opcode)) deliver(message, origin, via);
+    });
+  }
+
+  disseminate(message: Message): Delivery | undefined {
+    const session = this.#session;
+    if (session === undefined || !this.#carried(message)) return undefined;
+    return session.publish(message);
+  }
+
+  nodeAdded({ peer }: PeerContext): void {
+    this.#session?.added(peer);
+  }
+
+  newMessage(context: MessageContext): void {
+    this.#session?.receive(context);
+  }
+
+  nodeDeleted({ peer }: PeerContext): void {
+    this.#session?.left(peer);
+  }
+
+  close(): void {
+    this.#session?.close();
+    this.#session = undefined;
+  }
+
+  /** The marks of what was taken, for the option `saved` of the next life. Ask before the network is closed. */
+  save(): Uint8Array {
+    if (this.#session === undefined)
+      throw new TypeError("register this plugin with a network first");
+    return this.#session.save();
+  }
+
+  /** `undefined` when no network is served. */
+  get state(): GossipState | undefined {
+    return this.#session?.state;
+  }
+
+  #takes(opcode: number): boolean {
+    return this.#types === undefined ? opcode >= APPLICATION_START : this.#types.has(opcode);
+  }
+
+  #carried(message: Message): boolean {
+    const asked =
+      this.#types === undefined ? message.reach === "network" : this.#types.has(message.opcode);
+    return asked && this.#takes(message.opcode);
+  }
+}
+
+function checked(given: Partial<SessionOptions>): SessionOptions {
+  const mode = given.mode ?? "tree";
+  if (!["tree", "flood", "delegation"].includes(mode)) {
+    throw new TypeError("mode must be tree, flood or delegation");
+  }
+  const { overlay } = given;
+  if (overlay !== undefined && typeof overlay?.closest !== "function") {
+    throw new TypeError("overlay must have closest(); kademlia() has");
+  }
+  const number = (name: keyof typeof DEFAULTS, least: number): number =>
+    numberFrom(least, given[name] ?? DEFAULTS[name], name);
+  return {
+    mode,
+    overlay,
+    active: number("active", 1),
+    passive: number("passive", 1),
+    eagerLinks: number("eagerLinks", 1),
+    copies: number("copies", 1),
+    graftAfterMs: number("graftAfterMs", 1),
+    graftTimeoutMs: number("graftTimeoutMs", 1),
+    announceEveryMs: number("announceEveryMs", 0),
+    pruneEveryMs: number("pruneEveryMs", 1),
+    shuffleMs: number("shuffleMs", 100),
+    reconcileMs: number("reconcileMs", 100),
+    censusMs: number("censusMs", 50),
+    windowMs: number("windowMs", 1_000),
+    maxItems: number("maxItems", 1),
+    maxBytes: number("maxBytes", 1_024),
+    maxOrigins: number("maxOrigins", 16),
+    maxSkewMs: number("maxSkewMs", 0),
+    conduct: given.conduct,
+    epoch: given.epoch,
+    saved: given.saved,
+    addresses: given.addresses,
+  };
+}
+
+const DEFAULTS = {
+  active: 5,
+  passive: 30,
+  eagerLinks: 1,
+  copies: 2,
+  graftAfterMs: 1_000,
+  graftTimeoutMs: 500,
+  announceEveryMs: 100,
+  pruneEveryMs: 1_000,
+  shuffleMs: 60_000,
+  reconcileMs: 30_000,
+  censusMs: 2_000,
+  windowMs: 1_200_000,
+  maxItems: 65_536,
+  maxBytes: 33_554_432,
+  maxOrigins: 16_384,
+  maxSkewMs: 90_000_000,
+} as const;

@@ -1,0 +1,297 @@
+/**
+ * Links: who speaks gossip, and to whom messages go. HyParView with connections.
+ *
+ * Two peers say hello to each other once, with their records. In the mode `tree` the links are HyParView's active
+ * view: neighbours are dialled by the addresses of their records, met in passing, and held as long as they are neighbours. In
+ * the other modes every peer that speaks gossip is a link, and HyParView only finds more of them for `delegation`.
+ */
+
+import { type Network, type Peer, PeerId, randomInteger, type Timer } from "@testudo/core";
+import { scopeOfAddress } from "../record/index.ts";
+import { Alarm } from "./alarm.ts";
+import type { Conduct } from "./conduct.ts";
+import type { Directory } from "./directory.ts";
+import { HyParView, type MembershipMessage } from "./hyparview.ts";
+import { type Hello, HelloMessage, type Membership, MembershipType } from "./messages.ts";
+
+/** What finds nodes where no peer knows any: `kademlia()` fits. */
+export interface GossipOverlay {
+  closest(
+    target: Uint8Array,
+    options?: { signal?: AbortSignal },
+  ): Promise<readonly { readonly id: PeerId | string }[]>;
+}
+
+export interface LinksOptions {
+  readonly network: Network;
+  readonly directory: Directory;
+  readonly conduct: Conduct;
+  /** Whether the links are HyParView's view; else all who speak gossip. */
+  readonly viewed: boolean;
+  readonly active: number;
+  readonly passive: number;
+  readonly shuffleMs: number;
+  readonly overlay: GossipOverlay | undefined;
+  /** The latest epoch known of a node. */
+  readonly epochOf: (peer: PeerId) => number;
+  readonly up: (peer: Peer) => void;
+  readonly down: (peer: string) => void;
+  readonly greeted: (peer: Peer, hello: Hello) => void;
+}
+
+const FIRST_SHUFFLE_PART = 4;
+
+export class Links {
+  readonly #options: LinksOptions;
+  readonly #network: Network;
+  readonly #view: HyParView;
+  readonly #alarm: Alarm;
+  /** Who said hello. */
+  readonly #speakers = new Map<string, Peer>();
+  readonly #greeted = new Set<Peer>();
+  readonly #holds = new Map<string, () => void>();
+  readonly #closed = new AbortController();
+  #timer: Timer | undefined;
+  #looking = false;
+
+  constructor(options: LinksOptions) {
+    this.#options = options;
+    const { network, active, passive } = options;
+    this.#network = network;
+    this.#view = new HyParView({
+      self: network.id.text,
+      random: (bound) => randomInteger(network.runtime, bound),
+      active,
+      passive,
+      out: {
+        send: (to, message) => this.#send(to, message),
+        dial: (to) => this.#dial(to),
+        release: (to) => this.#release(to),
+        up: (to) => this.#up(to),
+        down: (to) => {
+          if (options.viewed) options.down(to);
+        },
+        penalise: (to) => {
+          const peer = network.peers.get(to);
+          if (peer !== undefined) options.conduct.blame(peer, "more than its budget");
+        },
+      },
+    });
+    this.#alarm = new Alarm(network.runtime, (now) => this.#view.poll(now));
+    this.#schedule(options.shuffleMs / FIRST_SHUFFLE_PART);
+  }
+
+  /** Peers that speak gossip. */
+  get speakers(): ReadonlyMap<string, Peer> {
+    return this.#speakers;
+  }
+
+  get active(): ReadonlySet<string> {
+    return this.#view.active;
+  }
+
+  get passive(): ReadonlySet<string> {
+    return this.#view.passive;
+  }
+
+  /** Somebody who speaks gossip, all equally likely. */
+  any(): Peer | undefined {
+    const peers = [...this.#speakers.values()];
+    return peers.length === 0
+      ? undefined
+      : peers[randomInteger(this.#network.runtime, peers.length)];
+  }
+
+  added(peer: Peer): void {
+    // Who is here in passing may have come for something else: he says hello first.
+    if (!peer.passing && !this.#options.conduct.isBanned(peer.id.text)) this.#greet(peer);
+  }
+
+  left(peer: Peer): void {
+    const id = peer.id.text;
+    this.#greeted.delete(peer);
+    this.#holds.delete(id);
+    if (this.#speakers.delete(id) && !this.#options.viewed) this.#options.down(id);
+    this.#view.disconnected(id, this.#network.runtime.now());
+    this.#look();
+  }
+
+  hello(peer: Peer, hello: Hello): void {
+    this.#greet(peer);
+    if (hello.record.length > 0) this.#options.directory.read(hello.record, scopeOf(peer));
+    const id = peer.id.text;
+    const known = this.#speakers.has(id);
+    this.#speakers.set(id, peer);
+    this.#options.greeted(peer, hello);
+    if (known) return;
+    if (!this.#options.viewed) this.#options.up(peer);
+    if (this.#view.active.has(id)) return;
+    const now = this.#network.runtime.now();
+    // Whom we dialled to be with, or the first whom we meet; the others are an address book.
+    const wanted = peer.side === "dialer" && !peer.passing;
+    if (wanted || this.#view.active.size === 0) this.#view.join(id, now);
+    else this.#view.remember([id], now);
+    this.#look();
+  }
+
+  membership(peer: Peer, { message, records }: Membership): void {
+    const scope = scopeOf(peer);
+    for (const record of records) this.#options.directory.read(record, scope);
+    this.#view.receive(peer.id.text, message, this.#network.runtime.now());
+    this.#look();
+  }
+
+  /** Says goodbye to the neighbours. Holds no timer and no peer afterwards. */
+  close(): void {
+    this.#closed.abort(new Error("gossip is closing"));
+    this.#view.leave();
+    this.#timer?.cancel();
+    this.#alarm.stop();
+    for (const release of this.#holds.values()) release();
+    this.#holds.clear();
+    this.#speakers.clear();
+    this.#greeted.clear();
+  }
+
+  #greet(peer: Peer): void {
+    if (this.#greeted.has(peer) || !peer.connected) return;
+    this.#greeted.add(peer);
+    const { epochOf, directory } = this.#options;
+    const record = this.#network.addresses.length === 0 ? new Uint8Array(0) : directory.own;
+    const epoch = peer.id.proved ? epochOf(peer.id) : 0;
+    ignore(peer.send(HelloMessage.of({ epoch, record })));
+  }
+
+  #send(to: string, message: MembershipMessage): void {
+    const peer = this.#network.peers.get(to);
+    if (peer === undefined) return;
+    this.#greet(peer);
+    const records = namedIn(message)
+      .map((name) =>
+        name === this.#network.id.text && this.#network.addresses.length === 0
+          ? undefined
+          : this.#options.directory.recordOf(name),
+      )
+      .filter((record) => record !== undefined);
+    ignore(peer.send(MembershipType.of({ message, records })));
+  }
+
+  #dial(to: string): void {
+    const now = this.#network.runtime.now();
+    const { directory, conduct } = this.#options;
+    if (this.#network.peers.has(to)) {
+      this.#view.connected(to, now);
+      return;
+    }
+    if (conduct.isBanned(to) || this.#closed.signal.aborted) {
+      this.#view.unreachable(to, now);
+      return;
+    }
+    const target = directory.addressOf(to) ?? idOf(to);
+    if (target === undefined) this.#view.unreachable(to, now);
+    else void this.#reach(to, target);
+  }
+
+  async #reach(to: string, target: string | PeerId): Promise<void> {
+    const { signal } = this.#closed;
+    let peer: Peer | undefined;
+    try {
+      peer = await this.#network.add(target, { passing: true, signal });
+    } catch (error) {
+      this.#network.logger.debug({ peer: to, error }, "a neighbour of gossip was not reached");
+    }
+    if (signal.aborted) return;
+    const now = this.#network.runtime.now();
+    if (peer?.connected === true && peer.id.text === to) {
+      this.#hold(peer);
+      this.#view.connected(to, now);
+    } else this.#view.unreachable(to, now);
+    this.#look();
+  }
+
+  #hold(peer: Peer): void {
+    const id = peer.id.text;
+    if (!this.#holds.has(id)) this.#holds.set(id, peer.hold());
+  }
+
+  #release(to: string): void {
+    this.#holds.get(to)?.();
+    this.#holds.delete(to);
+  }
+
+  #up(to: string): void {
+    const peer = this.#network.peers.get(to);
+    if (peer === undefined) return;
+    this.#hold(peer);
+    this.#greet(peer);
+    if (this.#options.viewed) this.#options.up(peer);
+  }
+
+  #look(): void {
+    this.#alarm.want(this.#view.poll(this.#network.runtime.now()));
+  }
+
+  /** After `everyMs` on average: not all nodes of a network in one moment. */
+  #schedule(everyMs: number): void {
+    const { runtime } = this.#network;
+    const inMs = everyMs / 2 + randomInteger(runtime, Math.floor(everyMs) + 1);
+    this.#timer = runtime.setTimer(() => {
+      this.#schedule(this.#options.shuffleMs);
+      this.#tend();
+    }, inMs);
+  }
+
+  #tend(): void {
+    const now = this.#network.runtime.now();
+    this.#view.shuffle(now);
+    if (this.#view.active.size === 0) {
+      const contact = this.any();
+      if (contact !== undefined) this.#view.join(contact.id.text, now);
+      else void this.#search();
+    }
+    this.#look();
+  }
+
+  /** Nobody left: random nodes of the overlay. */
+  async #search(): Promise<void> {
+    const { overlay } = this.#options;
+    if (overlay === undefined || this.#looking) return;
+    this.#looking = true;
+    const { signal } = this.#closed;
+    try {
+      const found = await overlay.closest(this.#network.runtime.randomBytes(32), { signal });
+      for (const { id } of found.slice(0, this.#options.active)) {
+        if (!signal.aborted) this.#view.join(String(id), this.#network.runtime.now());
+      }
+      this.#look();
+    } catch (error) {
+      this.#network.logger.debug({ error }, "the overlay found nobody for gossip");
+    } finally {
+      this.#looking = false;
+    }
+  }
+}
+
+/** Whoever is gone has been told: `nodeDeleted` follows. */
+function ignore(sent: Promise<void>): void {
+  sent.catch(() => {});
+}
+
+function scopeOf(peer: Peer): ReturnType<typeof scopeOfAddress> {
+  return scopeOfAddress(peer.address);
+}
+
+function idOf(text: string): PeerId | undefined {
+  try {
+    return PeerId.from(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function namedIn(message: MembershipMessage): readonly string[] {
+  if (message.kind === "forward-join") return [message.peer];
+  if (message.kind === "shuffle" || message.kind === "shuffle-reply")
+    return [message.origin, ...message.peers];
+  return [];
+}

@@ -1,0 +1,200 @@
+/**
+ * Sync: what two nodes lack of each other. Anti-entropy, by reconciliation with one peer at a time.
+ *
+ * Every `everyMs` with a random peer, and soon with a new neighbour: who comes late gets what the others have, and so
+ * do the sides of a partition that healed. It is the asker who works: it asks range by range, wants what it
+ * lacks, and brings what the other lacks, a bounded part of it at a time. Two that have the same are done with one
+ * question of a few hundred bytes.
+ */
+
+import { type Network, type Peer, randomInteger, type Timer } from "@testudo/core";
+import {
+  type Brought,
+  ItemsMessage,
+  MAX_WANTED,
+  ReconcileMessage,
+  ReconcileReply,
+  WantMessage,
+} from "./messages.ts";
+import { Reconciliation } from "./reconcile.ts";
+import type { Window } from "./window.ts";
+
+export interface SyncOptions {
+  readonly network: Network;
+  readonly window: Window;
+  readonly everyMs: number;
+  /** Of one question, and of all of one reconciliation together. */
+  readonly questionMs: number;
+  readonly patienceMs: number;
+  /** Of bodies, each way, in one reconciliation. */
+  readonly maxBytes: number;
+  /** Somebody to reconcile with. */
+  readonly any: () => Peer | undefined;
+  readonly take: (peer: Peer, brought: readonly Brought[]) => void;
+}
+
+/** Of bodies in one message. */
+const PART_BYTES = 131_072;
+const HEADER_BYTES = 8;
+/** Neighbours that wait for their turn. */
+const MAX_WAITING = 8;
+/** With a new neighbour, again when what was under way as it came has settled. */
+const AGAIN_MS = 3_000;
+
+export class Sync {
+  readonly #options: SyncOptions;
+  readonly #waiting = new Set<Peer>();
+  readonly #closed = new AbortController();
+  /** When we last reconciled with whom. */
+  readonly #times = new WeakMap<Peer, number>();
+  #again: Timer | undefined;
+  #newcomers: Peer[] = [];
+  #busy = false;
+  #timer: Timer | undefined;
+
+  constructor(options: SyncOptions) {
+    this.#options = options;
+    this.#schedule();
+  }
+
+  /** A new neighbour: at once by who has nothing, and when what is under way has settled. */
+  meet(peer: Peer): void {
+    const { network, window, everyMs } = this.#options;
+    const last = this.#times.get(peer);
+    if (last !== undefined && network.runtime.now() - last < everyMs) return;
+    if (window.size === 0) this.with(peer);
+    if (this.#newcomers.length >= MAX_WAITING || this.#closed.signal.aborted) return;
+    this.#newcomers.push(peer);
+    this.#again ??= network.runtime.setTimer(() => {
+      this.#again = undefined;
+      for (const each of this.#newcomers.splice(0)) this.with(each);
+    }, AGAIN_MS);
+  }
+
+  /** As soon as there is time. */
+  with(peer: Peer): void {
+    if (this.#waiting.size >= MAX_WAITING || this.#closed.signal.aborted) return;
+    this.#waiting.add(peer);
+    void this.#run();
+  }
+
+  left(peer: Peer): void {
+    this.#waiting.delete(peer);
+  }
+
+  /** Holds no timer afterwards. */
+  close(): void {
+    this.#closed.abort(new Error("gossip is closing"));
+    this.#waiting.clear();
+    this.#timer?.cancel();
+    this.#again?.cancel();
+  }
+
+  /** What we have of what a peer wants: as much as one message may hold. */
+  answer(wanted: readonly string[]): Brought[] {
+    const { window, network } = this.#options;
+    const now = network.runtime.now();
+    const brought: Brought[] = [];
+    let bytes = 0;
+    for (const id of wanted) {
+      const item = window.get(id);
+      if (item === undefined) continue;
+      bytes += HEADER_BYTES + item.bytes.length;
+      if (bytes > PART_BYTES && brought.length > 0) break;
+      brought.push({ ageMs: Math.min(window.ageOf(id, now), 2 ** 32 - 1), item: item.bytes });
+    }
+    return brought;
+  }
+
+  #schedule(): void {
+    const { network, everyMs } = this.#options;
+    // Not all nodes of a network in one moment.
+    const delayMs = everyMs / 2 + randomInteger(network.runtime, Math.floor(everyMs) + 1);
+    this.#timer = network.runtime.setTimer(() => {
+      this.#schedule();
+      this.#options.window.expire(network.runtime.now());
+      const peer = this.#options.any();
+      if (peer !== undefined) this.with(peer);
+    }, delayMs);
+  }
+
+  async #run(): Promise<void> {
+    if (this.#busy) return;
+    this.#busy = true;
+    try {
+      for (const peer of this.#waiting) {
+        this.#waiting.delete(peer);
+        if (!peer.connected) continue;
+        await this.#reconcile(peer).catch((error: unknown) => {
+          const { logger } = this.#options.network;
+          logger.debug({ peer: peer.id.text, error }, "a reconciliation ended early");
+        });
+        if (this.#closed.signal.aborted) break;
+      }
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #reconcile(peer: Peer): Promise<void> {
+    const { window, network, questionMs, patienceMs } = this.#options;
+    const until = network.runtime.now() + patienceMs;
+    const { signal } = this.#closed;
+    this.#times.set(peer, network.runtime.now());
+    window.settle(network.runtime.now());
+    const reconciliation = new Reconciliation({ own: window.ids });
+    for (let asked = reconciliation.next(); asked !== undefined; asked = reconciliation.next()) {
+      const terms = { signal, timeoutMs: questionMs };
+      const answered = await peer.request(ReconcileMessage.of(asked), ReconcileReply, terms);
+      try {
+        reconciliation.take(answered);
+      } catch (error) {
+        peer.close({ code: "BODY_MALFORMED", text: "gossip: an answer that does not fit" });
+        throw error;
+      }
+      if (network.runtime.now() >= until) break;
+    }
+    await this.#want(peer, reconciliation.need, until);
+    await this.#bring(peer, reconciliation.have, until);
+  }
+
+  async #want(peer: Peer, ids: readonly string[], until: number): Promise<void> {
+    const { network, window, questionMs, maxBytes, take } = this.#options;
+    const { signal } = this.#closed;
+    let left = ids.filter((id) => !window.has(id));
+    let bytes = 0;
+    while (left.length > 0 && bytes < maxBytes && network.runtime.now() < until) {
+      const asked = left.slice(0, MAX_WANTED);
+      const terms = { signal, timeoutMs: questionMs };
+      const brought = await peer.request(WantMessage.of(asked), ItemsMessage, terms);
+      // What it did not have is not asked again; what did not fit is.
+      if (brought.length === 0) left = left.slice(asked.length);
+      for (const { item } of brought) bytes += item.length;
+      const before = left.length;
+      take(peer, brought);
+      left = left.filter((id) => !window.has(id));
+      if (left.length === before && brought.length > 0) left = left.slice(brought.length);
+    }
+  }
+
+  async #bring(peer: Peer, ids: readonly string[], until: number): Promise<void> {
+    const { network, maxBytes } = this.#options;
+    let bytes = 0;
+    for (let at = 0; at < ids.length && bytes < maxBytes; ) {
+      if (network.runtime.now() >= until || this.#closed.signal.aborted || !peer.connected) return;
+      const asked = ids.slice(at, at + MAX_WANTED);
+      const brought = this.answer(asked);
+      // All that are gone from the window meanwhile, or the part that fits.
+      at += brought.length === 0 ? asked.length : this.#reach(asked, brought);
+      for (const { item } of brought) bytes += item.length;
+      if (brought.length > 0) await peer.send(ItemsMessage.of(brought));
+    }
+  }
+
+  /** How far into `asked` the answer went. */
+  #reach(asked: readonly string[], brought: readonly Brought[]): number {
+    const last = brought.at(-1)?.item;
+    const at = asked.findIndex((id) => this.#options.window.get(id)?.bytes === last);
+    return at + 1;
+  }
+}

@@ -1,0 +1,313 @@
+/**
+ * Overlay: this node's place among the others: its table, its record, and questions to other nodes.
+ *
+ * Who answered a question of ours enters the table; what an answer names is asked before it is believed to
+ * be there. Nothing here happens by itself: the keeper has the clock, the server the questions of others.
+ */
+
+import {
+  asError,
+  Deadline,
+  deferred,
+  type MessageType,
+  type Network,
+  NetworkError,
+  type Peer,
+  type PeerId,
+  randomInteger,
+  type Scope,
+} from "@testudo/core";
+import { scopeOfAddress } from "../record/host.ts";
+import { OwnRecord } from "../record/own-record.ts";
+import { Candidates } from "./candidates.ts";
+import { Contacts, type NodeContact, type PuzzleBits } from "./contacts.ts";
+import { Lookup } from "./lookup.ts";
+import { LookupRequest, LookupResponse, MAX_RECORDS } from "./messages.ts";
+import { type Contact, nodeIdOf } from "./node-id.ts";
+import { type Question, Rpc } from "./rpc.ts";
+import { type SearchOptions, search } from "./search.ts";
+import { RoutingTable } from "./table.ts";
+
+export interface OverlayOptions {
+  readonly k: number;
+  readonly s: number;
+  readonly d: number;
+  readonly alpha: number;
+  readonly puzzle: PuzzleBits;
+  readonly solution: Uint8Array | undefined;
+  readonly addresses: (() => readonly string[]) | undefined;
+  readonly seq: number;
+  readonly queryTimeoutMs: number;
+  readonly patienceMs: number;
+  readonly lookupTimeoutMs: number;
+  readonly maxRecords: number;
+}
+
+/** Unreadable records in one answer, after which the rest of it is not read. */
+const MAX_BROKEN = 4;
+/** What goes wrong on our side, or says that the other is there: no sign that it is gone. */
+const NO_FAILURE: ReadonlySet<string> = new Set([
+  "SEND_BUFFER_FULL",
+  "NETWORK_CLOSED",
+  "TOO_MANY_PEERS",
+]);
+
+/** How a lookup ends, and what its answers are used for. */
+export interface Quest {
+  /** Asked of each node; answered as a lookup is. Default: a lookup of the target. */
+  readonly question?: MessageType<LookupRequest>;
+  /** Told each answer that came, and whose. */
+  readonly heard?: (
+    answer: LookupResponse,
+    from: NodeContact,
+    contacts: readonly NodeContact[],
+  ) => void;
+  /** Asked after each answer: whether that is enough. Default: never. */
+  readonly enough?: () => boolean;
+  /** Disjoint paths. Default: the overlay's. */
+  readonly d?: number;
+  /** Ask the nodes found themselves, before they are handed out. Default: true. */
+  readonly confirm?: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export class Overlay {
+  readonly network: Network;
+  readonly options: OverlayOptions;
+  readonly self: Contact;
+  readonly table: RoutingTable<NodeContact>;
+  /** Nodes that others named. */
+  readonly candidates: Candidates<NodeContact>;
+  readonly record: OwnRecord;
+  readonly #contacts: Contacts;
+  readonly #rpc: Rpc;
+  /** Lookups under way. */
+  readonly #lookups = new Set<AbortController>();
+  #closed: NetworkError | undefined;
+
+  constructor(network: Network, options: OverlayOptions) {
+    this.network = network;
+    this.options = options;
+    this.self = { id: network.id.text, nodeId: nodeIdOf(network.id.bytes) };
+    this.table = new RoutingTable<NodeContact>({ self: this.self, k: options.k, s: options.s });
+    this.candidates = new Candidates((contact) => this.table.wants(contact));
+    this.#contacts = new Contacts(network, options.puzzle, options.maxRecords);
+    this.record = new OwnRecord(network, {
+      addresses: options.addresses,
+      puzzle: options.solution,
+      seq: options.seq,
+    });
+    this.#rpc = new Rpc(network, {
+      timeoutMs: options.queryTimeoutMs,
+      maxConcurrent: 64,
+      maxWaiting: 1_024,
+    });
+  }
+
+  close(reason: NetworkError): void {
+    this.#closed = reason;
+    this.#rpc.close(reason);
+    for (const lookup of this.#lookups) lookup.abort(reason);
+  }
+
+  get now(): number {
+    return this.network.runtime.now();
+  }
+
+  /** A whole number in [0, bound). */
+  random(bound: number): number {
+    return randomInteger(this.network.runtime, bound);
+  }
+
+  /** The contact of a record that came from somebody in this scope. Throws `BODY_MALFORMED`. */
+  contact(bytes: Uint8Array, scope: Scope): NodeContact | undefined {
+    return this.#contacts.read(bytes, scope);
+  }
+
+  expire(): void {
+    this.#contacts.expire();
+  }
+
+  /**
+   * Asks a node for those it knows nearest to `target`, and enters it in the table, or counts the failure.
+   * Rejects as `Rpc.ask` does.
+   */
+  async ask(
+    to: NodeContact,
+    target: Uint8Array,
+    question: MessageType<LookupRequest> = LookupRequest,
+    began?: (end: AbortController) => void,
+  ): Promise<LookupResponse> {
+    const { k, s } = this.options;
+    const message = question.of({ target, count: Math.min(Math.max(k, s), MAX_RECORDS) });
+    let ended: AbortController | undefined;
+    try {
+      const answer = await this.#rpc.ask({ to, message, reply: LookupResponse }, (end) => {
+        ended = end;
+        began?.(end);
+      });
+      this.candidates.answered(to.id);
+      this.seen(to, true);
+      return answer;
+    } catch (error) {
+      // What we ourselves broke off, or never asked, says nothing about the node.
+      const code = error instanceof NetworkError ? error.code : undefined;
+      const broken = ended?.signal.aborted !== false && code !== "REQUEST_TIMEOUT";
+      if (!broken && !NO_FAILURE.has(code ?? "")) {
+        this.table.failed(to.id, this.now);
+        this.candidates.failed(to.id, this.now);
+      }
+      throw error;
+    }
+  }
+
+  /** Asks a node who its neighbours are, or near what they are; those named are asked in their turn. Rejects as `ask` does. */
+  async meet(to: NodeContact, near: Uint8Array = this.self.nodeId): Promise<void> {
+    const { records } = await this.ask(to, near);
+    this.#named(this.#read(records, to));
+  }
+
+  /** Asks a node anything; a failure is not counted against it. Rejects as `Rpc.ask` does. */
+  request<R>(question: Question<R>, began?: (end: AbortController) => void): Promise<R> {
+    return this.#rpc.ask(question, began);
+  }
+
+  /** A node was heard of at first hand. Whoever stands in its way is asked whether it lives. */
+  seen(contact: NodeContact, answered: boolean): void {
+    const { check } = this.table.insert(contact, { answered }, this.now);
+    if (check !== undefined) this.check(check);
+  }
+
+  /** Asks whether a node lives, and for its neighbours by the way. Never rejects. */
+  check(contact: NodeContact): void {
+    this.meet(contact).catch((thrown: unknown) => {
+      const error = asError(thrown);
+      this.network.logger.debug({ peer: contact.id, error }, "a node of the table did not answer");
+    });
+  }
+
+  /**
+   * Looks a target up over d disjoint paths; resolves with the s nearest that answered (`confirm: false`: among
+   * those that were asked), nearest first. Rejects with the signal's reason.
+   */
+  async lookup(target: Uint8Array, quest: Quest = {}): Promise<NodeContact[]> {
+    const { k, s, alpha, patienceMs, lookupTimeoutMs } = this.options;
+    const { d = this.options.d, question, heard, enough = () => false, confirm = true } = quest;
+    this.table.looked(target, this.now);
+    const seeds = this.table.closest(target, Math.max(k, d));
+    const lookup = new Lookup<NodeContact>({
+      target,
+      self: this.self,
+      seeds,
+      d,
+      k,
+      s,
+      alpha,
+      confirm,
+    });
+    const ask: SearchOptions["ask"] = async (contact, began) => {
+      const answer = await this.ask(contact, target, question, began);
+      const contacts = this.#read(answer.records, contact);
+      this.#named(contacts);
+      heard?.(answer, contact, contacts);
+      return { contacts, terminal: answer.terminal };
+    };
+    const { runtime } = this.network;
+    const limit = new AbortController();
+    const late = new Error("the lookup took too long");
+    const deadline = new Deadline(
+      runtime,
+      lookupTimeoutMs,
+      () => late,
+      quest.signal,
+      (reason) => limit.abort(reason),
+    );
+    this.#lookups.add(limit);
+    try {
+      if (this.#closed !== undefined) throw this.#closed;
+      await search({ lookup, runtime, patienceMs, ask, found: enough, signal: limit.signal });
+    } catch (error) {
+      // What was found until then is worth having, if it was only the time that ran out.
+      if (error !== late) throw error;
+    } finally {
+      deadline.clear();
+      this.#lookups.delete(limit);
+    }
+    return lookup.result();
+  }
+
+  /**
+   * Somewhere that leads to this node. Whoever is named is asked himself at once, so that an old record that
+   * somebody plays back does not end the search; without his answer, the newest record that was heard of.
+   */
+  async find(id: PeerId, signal?: AbortSignal): Promise<NodeContact | undefined> {
+    const target = nodeIdOf(id.bytes);
+    const reached = deferred<NodeContact>();
+    const met = new Error("it was met");
+    const end = new AbortController();
+    let newest: NodeContact | undefined;
+    const hear = (contact: NodeContact | undefined): void => {
+      if (contact?.id !== id.text || contact.record.seq <= (newest?.record.seq ?? -1)) return;
+      newest = contact;
+      this.ask(contact, target).then(
+        () => {
+          reached.resolve(contact);
+          end.abort(met);
+        },
+        // The search goes on; the failure is counted already.
+        () => {},
+      );
+    };
+    const giveUp = (): void => end.abort(signal?.reason);
+    if (signal?.aborted === true) throw signal.reason;
+    signal?.addEventListener("abort", giveUp, { once: true });
+    try {
+      await this.lookup(target, {
+        confirm: false,
+        signal: end.signal,
+        heard: (_, from, contacts) => {
+          hear(from);
+          for (const contact of contacts) hear(contact);
+        },
+      });
+    } catch (error) {
+      if (error !== met) throw error;
+      return await reached.promise;
+    } finally {
+      signal?.removeEventListener("abort", giveUp);
+    }
+    return newest ?? this.table.get(id.text);
+  }
+
+  /** From how far away a peer, or a node that we dial, talks to us. */
+  scopeOf(peer: Peer): Scope {
+    return scopeOfAddress(peer.address);
+  }
+
+  #scopeOf(contact: NodeContact): Scope {
+    const peer = this.network.peers.get(contact.id);
+    return peer === undefined ? "public" : this.scopeOf(peer);
+  }
+
+  #named(contacts: readonly NodeContact[]): void {
+    for (const contact of contacts) this.candidates.offer(contact, this.now);
+  }
+
+  /** Those records that can be used. One that is none, or past its date, is left out; after a few of them, all. */
+  #read(records: readonly Uint8Array[], from: NodeContact): NodeContact[] {
+    const scope = this.#scopeOf(from);
+    const contacts: NodeContact[] = [];
+    let broken = 0;
+    for (const bytes of records) {
+      try {
+        const contact = this.contact(bytes, scope);
+        if (contact !== undefined) contacts.push(contact);
+      } catch (error) {
+        if (!(error instanceof NetworkError)) throw error;
+        this.network.logger.debug({ peer: from.id, error }, "a node handed out a broken record");
+        if (++broken >= MAX_BROKEN) break;
+      }
+    }
+    return contacts;
+  }
+}

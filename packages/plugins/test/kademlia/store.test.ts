@@ -1,0 +1,114 @@
+import { Identity, toHex } from "@testudo/core";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { compareDistance } from "../../src/kademlia/node-id.ts";
+import { STORED, Store } from "../../src/kademlia/store.ts";
+import { contentValue, signedValue, VALUE_LIFE_MS } from "../../src/kademlia/value.ts";
+
+const networkId = new Uint8Array(32).fill(1);
+const self = new Uint8Array(32);
+const identity = Identity.fromSecret(new Uint8Array(32).fill(9));
+const NOW = 1_700_000_000_000;
+
+const content = (n: number) => contentValue(Uint8Array.of(n, n >> 8));
+const signed = (seq: number, more: { content?: number; lifeMs?: number } = {}) =>
+  signedValue(identity, {
+    networkId,
+    salt: new Uint8Array(0),
+    seq,
+    content: Uint8Array.of(more.content ?? 0),
+    expiresAt: NOW + (more.lifeMs ?? 60_000),
+  });
+
+describe("what is kept", () => {
+  it("is a content value for its life, longer when it comes again", () => {
+    const store = new Store({ self });
+    const value = content(1);
+    expect(store.put(value, NOW)).toBe(STORED.stored);
+    expect(store.get(value.key, NOW + VALUE_LIFE_MS - 1)).toBe(value);
+    expect(store.get(value.key, NOW + VALUE_LIFE_MS)).toBeUndefined();
+    store.put(value, NOW + 1_000);
+    expect(store.get(value.key, NOW + VALUE_LIFE_MS)).toBe(value);
+    store.expire(NOW + VALUE_LIFE_MS + 1_000);
+    expect(store.size).toBe(0);
+    expect(store.bytes).toBe(0);
+  });
+
+  it("is a signed value until its owner's date, and never longer than a life", () => {
+    const store = new Store({ self });
+    const short = signed(1);
+    store.put(short, NOW);
+    expect(store.get(short.key, NOW + 59_999)).toBe(short);
+    expect(store.get(short.key, NOW + 60_000)).toBeUndefined();
+    const long = signed(2, { lifeMs: 10 * VALUE_LIFE_MS });
+    store.put(long, NOW);
+    expect(store.get(long.key, NOW + VALUE_LIFE_MS)).toBeUndefined();
+    expect(store.put(signed(3, { lifeMs: 0 }), NOW)).toBe(STORED.expired);
+  });
+
+  it("is the highest number of an owner's value, and the first of two with one number", () => {
+    const store = new Store({ self });
+    const first = signed(5);
+    expect(store.put(first, NOW)).toBe(STORED.stored);
+    expect(store.put(signed(4), NOW)).toBe(STORED.older);
+    expect(store.put(signed(5, { content: 1 }), NOW)).toBe(STORED.older);
+    expect(store.put(signed(5), NOW)).toBe(STORED.stored);
+    const newer = signed(6);
+    expect(store.put(newer, NOW)).toBe(STORED.stored);
+    expect(store.get(first.key, NOW)).toBe(newer);
+    expect(store.size).toBe(1);
+  });
+});
+
+describe("a full store", () => {
+  it("holds what is nearest, within its bounds, whatever comes in which order", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.nat(500), { minLength: 1, maxLength: 80 }),
+        fc.integer({ min: 1, max: 20 }),
+        (numbers, maxValues) => {
+          const store = new Store({ self, maxValues });
+          for (const n of numbers) {
+            const before = store.size;
+            const outcome = store.put(content(n), NOW);
+            expect([STORED.stored, STORED.full]).toContain(outcome);
+            expect(store.size).toBeGreaterThanOrEqual(before);
+            expect(store.size).toBeLessThanOrEqual(maxValues);
+          }
+          const nearest = [...new Set(numbers)]
+            .map(content)
+            .sort((a, b) => compareDistance(self, a.key, b.key))
+            .slice(0, maxValues);
+          expect(nearest.map(({ key }) => toHex(key))).toEqual(
+            nearest.filter(({ key }) => store.get(key, NOW)).map(({ key }) => toHex(key)),
+          );
+          expect(store.bytes).toBe(3 * store.size);
+        },
+      ),
+    );
+  });
+
+  it("drops nothing for a value that does not fit all the same", () => {
+    const store = new Store({ self, maxBytes: 10 });
+    for (const n of [1, 2, 3]) store.put(content(n), NOW);
+    expect(store.put(contentValue(new Uint8Array(100)), NOW)).toBe(STORED.full);
+    expect(store.size).toBe(3);
+  });
+
+  it("drops what is past first", () => {
+    const store = new Store({ self, maxValues: 1 });
+    store.put(signed(1), NOW);
+    expect(store.put(content(1), NOW + 60_000)).toBe(STORED.stored);
+  });
+});
+
+it("says what nobody put again for a while", () => {
+  const store = new Store({ self });
+  const [a, b] = [content(1), content(2)];
+  store.put(a, NOW);
+  store.put(b, NOW + 10);
+  expect(store.due(NOW + 5)).toEqual([a]);
+  store.renewed(a, NOW + 20);
+  expect(store.due(NOW + 5)).toEqual([]);
+  expect(store.due(NOW + 10)).toEqual([b]);
+});
