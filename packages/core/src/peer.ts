@@ -109,16 +109,13 @@ export class LivePeer implements Peer, MessageOrigin {
         this.#move = undefined;
         addTraffic(this.#past, from);
         hooks.done();
-        if (error !== undefined) this.#lost(error);
+        // What was on the old stream is gone: who went on would have a hole in his messages and not know.
+        const text = `the stream it moved from was lost: ${error?.message}`;
+        if (error !== undefined) this.close({ code: error.code, text });
         else if (!this.paused) to.release();
       },
       released: hooks.released,
     });
-  }
-
-  /** What was on the old stream is gone: whoever went on would have a hole in his messages and channels and not know. */
-  #lost({ code, message }: NetworkError): void {
-    this.close({ code, text: `the stream it moved from was lost: ${message}` });
   }
 
   /** Reads no more until `resume`. */
