@@ -1,65 +1,29 @@
 import { describe, expect, it } from "vitest";
 import { settled, VirtualRuntime } from "../../../test/support/virtual-runtime.ts";
-import { parseAddress, type Route, section } from "../src/address.ts";
+import { section } from "../src/address.ts";
 import { concat, toBase64 } from "../src/bytes.ts";
 import type { Connection, Datagrams, Listener } from "../src/connection.ts";
 import { networkError } from "../src/errors.ts";
 import { Identity } from "../src/identity.ts";
 import { deferred } from "../src/queue.ts";
 import { SealedConnection } from "../src/session.ts";
-import { Stack, type StackOptions, type StackParts } from "../src/stack.ts";
+import { Stack, type StackParts } from "../src/stack.ts";
 import type { Session, Transform } from "../src/transform.ts";
 import type { Transport } from "../src/transport.ts";
 import { ManualConnection } from "./support/manual-connection.ts";
+import {
+  GREETING,
+  giving,
+  identity,
+  instant,
+  KEY,
+  KEY_TEXT,
+  manual,
+  options,
+  rejection,
+  route,
+} from "./support/stack-parts.ts";
 import { toy, toySession } from "./support/toy-transform.ts";
-
-const identity = Identity.generate();
-const KEY = new Uint8Array(32).fill(6);
-const KEY_TEXT = toBase64(KEY);
-const GREETING = Uint8Array.of(7, 7);
-
-function route(text: string): Route {
-  return parseAddress(text).routes[0] as Route;
-}
-
-function options(runtime: VirtualRuntime = new VirtualRuntime()): StackOptions {
-  return {
-    identity,
-    networkId: new Uint8Array(32),
-    runtime,
-    dialTimeoutMs: 100,
-    handshakeTimeoutMs: 200,
-  };
-}
-
-/** A transport that gives this connection, or fails in the way it is told. */
-function manual(dial: Transport["dial"], listen?: Transport["listen"]): Transport {
-  return { name: "manual", halfClose: true, dial, ...(listen === undefined ? {} : { listen }) };
-}
-
-function giving(connection: Connection): Transport {
-  return manual(async () => connection);
-}
-
-/** A transform that hands out `session`, or fails, without a byte. */
-function instant(shake: () => Session, authenticates: boolean = true): Transform {
-  return {
-    name: "instant",
-    authenticates,
-    section: ({ id }) => section("instant", id.text),
-    handshake: async () => shake(),
-  };
-}
-
-/** Fires its timers until the promise is settled. */
-async function rejection(runtime: VirtualRuntime, work: Promise<unknown>): Promise<unknown> {
-  return runtime.during(
-    work.then(
-      () => "resolved",
-      (error: unknown) => error,
-    ),
-  );
-}
 
 describe("a stack", () => {
   it("is a transport and its transforms, and nothing else", () => {
@@ -294,126 +258,5 @@ describe("dialling", () => {
       code: "ADDRESS_MALFORMED",
     });
     await expect(stack.dial({ sections: [], text: "" }, options())).rejects.toThrow(TypeError);
-  });
-});
-
-describe("a handshake", () => {
-  it("that fails, on either side, leaves nothing open", async () => {
-    for (const side of ["dialer", "listener"] as const) {
-      const runtime = new VirtualRuntime();
-      const connection = new ManualConnection();
-      const stack = new Stack([giving(connection), toy()]);
-      connection.receive(Uint8Array.of(6, 6));
-      const error = await rejection(
-        runtime,
-        side === "dialer"
-          ? stack.dial(route("manual:a~toy"), options(runtime))
-          : stack.accept(connection, options(runtime)),
-      );
-      expect(error).toMatchObject({ code: "HANDSHAKE_FAILED" });
-      expect(connection.aborted).toBe(error);
-      expect(runtime.pending).toBe(0);
-    }
-  });
-
-  it("keeps the code that the transform gave", async () => {
-    const connection = new ManualConnection();
-    const refusing = instant(() => {
-      throw networkError("PEER_REFUSED", "not you");
-    });
-    const stack = new Stack([giving(connection), refusing]);
-    await expect(stack.accept(connection, options())).rejects.toMatchObject({
-      code: "PEER_REFUSED",
-    });
-  });
-
-  it("has one deadline over all transforms, whatever trickles in", async () => {
-    const runtime = new VirtualRuntime();
-    const connection = new ManualConnection();
-    const stack = new Stack([giving(connection), toy(), toy({ name: "second" })]);
-    connection.receive(GREETING);
-    const error = await rejection(runtime, stack.accept(connection, options(runtime)));
-    expect(error).toMatchObject({ code: "HANDSHAKE_TIMEOUT", address: "manual:far:1" });
-    expect(connection.aborted).toBe(error);
-    expect([runtime.now(), runtime.pending]).toEqual([200, 0]);
-  });
-
-  it("is not waited for when its transform heeds no signal, on either side", async () => {
-    const endless: Transform = { ...toy(), handshake: () => new Promise(() => {}) };
-    for (const side of ["dialer", "listener"] as const) {
-      const runtime = new VirtualRuntime();
-      const connection = new ManualConnection();
-      const stack = new Stack([giving(connection), endless]);
-      const error = await rejection(
-        runtime,
-        side === "dialer"
-          ? stack.dial(route("manual:a~toy"), options(runtime))
-          : stack.accept(connection, options(runtime)),
-      );
-      expect(error).toMatchObject({ code: "HANDSHAKE_TIMEOUT" });
-      expect([connection.aborted, runtime.pending]).toEqual([error, 0]);
-      expect(String(error).includes("it may not speak toy")).toBe(side === "dialer");
-    }
-  });
-
-  it("on a listener ends with its owner's signal, whatever the transform waits for", async () => {
-    const reason = new Error("hung up");
-    const endless: Transform = { ...toy(), handshake: () => new Promise(() => {}) };
-    for (const transform of [toy(), endless]) {
-      const runtime = new VirtualRuntime();
-      const connection = new ManualConnection();
-      const controller = new AbortController();
-      const stack = new Stack([giving(connection), transform]);
-      const outcome = rejection(
-        runtime,
-        stack.accept(connection, options(runtime), controller.signal),
-      );
-      controller.abort(reason);
-      expect(await outcome).toBe(reason);
-      expect([connection.aborted, runtime.pending]).toEqual([reason, 0]);
-    }
-  });
-
-  it("that ends too early is a truncation", async () => {
-    const connection = new ManualConnection();
-    connection.finish();
-    const stack = new Stack([giving(connection), toy()]);
-    await expect(stack.accept(connection, options())).rejects.toMatchObject({ code: "TRUNCATED" });
-  });
-
-  it("that proves another key than was dialled, or none at all, is refused", async () => {
-    for (const proved of [new Uint8Array(32).fill(1), undefined]) {
-      const connection = new ManualConnection();
-      const session = toySession(proved === undefined ? {} : { key: proved });
-      const stack = new Stack([giving(connection), instant(() => session)]);
-      const dialling = stack.dial(route(`manual:a~instant:${KEY_TEXT}`), options());
-      await expect(dialling).rejects.toMatchObject({ code: "PEER_UNEXPECTED" });
-      expect(connection.aborted).toMatchObject({ code: "PEER_UNEXPECTED" });
-      await new Stack([giving(new ManualConnection()), instant(() => session)]).dial(
-        route("manual:a~instant"),
-        options(),
-      );
-    }
-  });
-
-  it("is told its side, its section, the chain and the network", async () => {
-    const seen: unknown[] = [];
-    const curious: Transform = {
-      ...instant(toySession, false),
-      handshake: async (_wire, given) => {
-        seen.push([given.side, given.section?.text, given.chain, given.signal.aborted]);
-        expect(given).toMatchObject({ identity, networkId: new Uint8Array(32) });
-        return toySession();
-      },
-    };
-    const connection = new ManualConnection();
-    const stack = new Stack([giving(connection), curious]);
-    await stack.dial(route("manual:a~instant:x"), options());
-    const link = await stack.accept(connection, options());
-    expect(seen).toEqual([
-      ["dialer", "instant:x", "instant", false],
-      ["listener", undefined, "instant", false],
-    ]);
-    expect([link.side, link.address]).toEqual(["listener", "manual:far:1~instant"]);
   });
 });

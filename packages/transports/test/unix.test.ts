@@ -16,13 +16,7 @@ import {
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
-import {
-  type Connection,
-  deferred,
-  type Listener,
-  parseAddress,
-  type Section,
-} from "@testudo/core";
+import { type Connection, deferred, type Listener, type Section } from "@testudo/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { expectNoLeaks } from "../../../test/support/leaks.ts";
 import {
@@ -35,7 +29,7 @@ import {
   turns,
 } from "../../../test/support/traffic.ts";
 import { type UnixOptions, unix } from "../src/unix/index.ts";
-import { pathOf, systemPath, unixSection } from "../src/unix/path.ts";
+import { pathOf, unixSection } from "../src/unix/path.ts";
 
 expectNoLeaks();
 
@@ -123,51 +117,6 @@ async function kill(child: ChildProcess): Promise<void> {
   child.kill("SIGKILL");
   await gone;
 }
-
-describe("paths", () => {
-  it("are the arguments joined again, with and without escapes", () => {
-    for (const text of ["unix:/tmp/a:b/socket", "unix:/tmp/a!:b/socket"]) {
-      const [section] = parseAddress(text).routes[0]?.sections ?? [];
-      expect(pathOf(section as Section)).toBe("/tmp/a:b/socket");
-    }
-    expect(unixSection("/tmp/a:b/c~d;e!f").text).toBe("unix:/tmp/a:b/c!~d!;e!!f");
-    expect(pathOf(unixSection("C:\\pipe\\x"))).toBe("C:\\pipe\\x");
-  });
-
-  it("must be there", async () => {
-    for (const text of ["unix", "unix:"]) {
-      const section = { ...unixSection(""), args: text === "unix" ? [] : [""], text };
-      expect(() => unix().check?.(section, "dialer")).toThrow(
-        expect.objectContaining({ code: "ADDRESS_MALFORMED", address: text }),
-      );
-      for (const use of [unix().dial(section, soon()), listen(section)]) {
-        expect(await failureOf(use)).toMatchObject({ code: "ADDRESS_MALFORMED", address: text });
-      }
-    }
-  });
-
-  it("must fit into the system's structure, in bytes", () => {
-    const long = (bytes: number): Section => unixSection(`/${"x".repeat(bytes - 1)}`);
-    expect(pathOf(long(107), "linux")).toHaveLength(107);
-    expect(() => pathOf(long(108), "linux")).toThrow(
-      "at most 107 bytes on this system, and this one has 108",
-    );
-    expect(pathOf(long(103), "darwin")).toHaveLength(103);
-    expect(() => pathOf(long(104), "darwin")).toThrow("at most 103 bytes");
-    expect(() => pathOf(unixSection(`/${"é".repeat(54)}`), "linux")).toThrow("has 109");
-    expect(pathOf(long(200), "win32")).toHaveLength(200);
-  });
-
-  it("are names of pipes on Windows, and of files elsewhere", () => {
-    expect(systemPath("C:\\run\\socket", "win32")).toBe("\\\\?\\pipe\\C:\\run\\socket");
-    expect(systemPath("node", "win32")).toBe("\\\\?\\pipe\\node");
-    for (const name of ["\\\\?\\pipe\\node", "\\\\.\\pipe\\node"]) {
-      expect(systemPath(name, "win32")).toBe(name);
-      expect(systemPath(name, "linux")).toBe(name);
-    }
-    expect(systemPath("/run/socket", "linux")).toBe("/run/socket");
-  });
-});
 
 describe("options", () => {
   it("refuses what makes no sense", () => {

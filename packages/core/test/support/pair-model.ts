@@ -6,8 +6,12 @@
  * no clock; a wait that only a timer could end shows as a line that never comes to rest.
  */
 
-import type { PeerId } from "../../src/identity.ts";
+import { PeerId } from "../../src/identity.ts";
 import { type Dial, Pairing, type Standing } from "../../src/pairing.ts";
+
+/** The keys of the two nodes that the rules tell apart. */
+export const SMALL: PeerId = PeerId.from(new Uint8Array(32).fill(1));
+export const LARGE: PeerId = PeerId.from(new Uint8Array(32).fill(2));
 
 type Event = { kind: "welcome"; standing: Standing } | { kind: "confirm" } | { kind: "end" };
 
