@@ -2,7 +2,15 @@
  * Session: gossip on one network, from the plugin's startup to its close. Makes the parts and joins them.
  */
 
-import type { Delivery, Message, MessageContext, Network, Peer, PeerId } from "@testudo/core";
+import type {
+  Delivery,
+  Message,
+  MessageContext,
+  Network,
+  Peer,
+  PeerId,
+  SignedMessage,
+} from "@testudo/core";
 import { randomInteger } from "@testudo/core";
 import { nodeIdOf } from "../kademlia/node-id.ts";
 import { Alarm } from "./alarm.ts";
@@ -28,7 +36,7 @@ import {
   ReconcileReply,
   WantMessage,
 } from "./messages.ts";
-import { Author, binary } from "./origin.ts";
+import { Author, binary, ITEM_HEADER_BYTES } from "./origin.ts";
 import { type Misdeed, Plumtree } from "./plumtree.ts";
 import { answer } from "./reconcile.ts";
 import { Seen } from "./seen.ts";
@@ -194,6 +202,14 @@ export class Session {
     };
   }
 
+  /** Not what somebody else signed, which would travel as ours; nor what leaves no room for our own signature. */
+  canCarry(message: Message): boolean {
+    const { limits, id } = this.#network;
+    const { signer } = message as Partial<SignedMessage>;
+    if (signer !== undefined && !signer.equals(id)) return false;
+    return message.body.length <= limits.maxMessageBytes - ITEM_HEADER_BYTES - 1;
+  }
+
   publish(message: Message): Delivery {
     return this.#carrier.publish(message);
   }
@@ -224,6 +240,9 @@ export class Session {
 
   receive({ peer, message, reply }: MessageContext): void {
     if (!isGossip(message.opcode) || this.#conduct.isBanned(peer.id.text)) return;
+    const { opcode } = message;
+    // No broadcasts for it, in no way: neither a link nor an answer.
+    if (!peer.passing && !peer.writable && opcode !== HelloMessage.opcode) return;
     const from = peer.id.text;
     const now = this.#network.runtime.now();
     const push = message.as(PushMessage);
@@ -233,7 +252,7 @@ export class Session {
     }
     const announced = message.as(AnnounceMessage);
     if (announced !== undefined) this.#spreading.receiveAnnounce(from, announced, now);
-    else if (message.opcode === PruneMessage.opcode) this.#spreading.receivePrune(from, now);
+    else if (opcode === PruneMessage.opcode) this.#spreading.receivePrune(from, now);
     else this.#rest({ peer, message, reply } as MessageContext, now);
     this.#carrier.flush();
     this.#stirred();
