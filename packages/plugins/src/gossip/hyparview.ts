@@ -184,6 +184,14 @@ export class HyParView {
     this.#fill(now);
   }
 
+  /** No longer a neighbour, by our own wish, and not remembered; somebody else takes its place. */
+  dismiss(peer: string, now: number): void {
+    this.#passive.delete(peer);
+    if (!this.#active.has(peer)) return;
+    this.#drop(peer, true);
+    this.#fill(now);
+  }
+
   /** To be called every minute or so: mixes the views, and tries again to fill the active one. */
   shuffle(now: number): void {
     this.#tried.clear();

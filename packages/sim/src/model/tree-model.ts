@@ -24,6 +24,8 @@ export interface TreeModelOptions {
   readonly optimise?: number;
   /** Default: everybody lives. */
   readonly isAlive?: (node: number) => boolean;
+  /** `peer` announced to `node` and did not answer its graft. */
+  readonly blamed?: (node: number, peer: number) => void;
   /** Of a broadcast, in the order of arrival. */
   readonly delivered?: (node: number, hops: number, afterMs: number) => void;
 }
@@ -111,8 +113,10 @@ export class TreeModel {
         graft: (to: string, id: string | undefined, hops: number): void => {
           this.#send(node, to, "graft", id, hops, undefined);
         },
-        penalise: (_peer: string, why: string): void => {
-          if (why === "promise") this.#broken++;
+        penalise: (peer: string, why: string): void => {
+          if (why !== "promise") return;
+          this.#broken++;
+          options.blamed?.(node, Number(peer));
         },
       };
       return new Plumtree<null>({ ...settings, out });
