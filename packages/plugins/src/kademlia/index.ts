@@ -340,7 +340,7 @@ async function solve(
   for (;;) {
     const solution = solver.run(5_000);
     if (solution !== undefined) return solution;
-    await new Promise<void>((resolve) => network.runtime.setTimer(resolve, 0));
+    await new Promise<void>((resolve) => network.runtime.setTimer(resolve, 1));
     if (!awaited()) throw tooLate();
   }
 }

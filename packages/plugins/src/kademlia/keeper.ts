@@ -81,8 +81,10 @@ export class Keeper {
   #saving: Promise<void> | undefined;
   #expiredAt: number;
   #told = -1;
-  /** Nodes to dial first: anchors, then those kept. */
-  #kept: readonly Uint8Array[];
+  /** Whom we knew last, nearest or most trusted first: as records. */
+  #known: readonly Uint8Array[];
+  /** Those of them that are still to be tried in this round. */
+  #untried: readonly Uint8Array[];
 
   constructor(overlay: Overlay, store: Store, values: Values, options: KeeperOptions) {
     this.#overlay = overlay;
@@ -93,7 +95,8 @@ export class Keeper {
     this.#savedAt = overlay.now;
     this.#expiredAt = overlay.now;
     const { snapshot } = options;
-    this.#kept = snapshot === undefined ? [] : [...snapshot.anchors, ...snapshot.records];
+    this.#known = snapshot === undefined ? [] : [...snapshot.anchors, ...snapshot.records];
+    this.#untried = this.#known;
   }
 
   start(): void {
@@ -145,6 +148,7 @@ export class Keeper {
     for (const contact of candidates.take(CHECKS_PER_TURN)) this.#meet(contact);
     this.#once("dial", () => this.#dialFound());
     if (table.size === 0) {
+      if (this.#settled) this.#untried = this.#known;
       this.#settled = false;
       this.#once("join", () => this.#join());
     } else if (!this.#settled || now - this.#settledAt >= refreshMs) {
@@ -165,7 +169,7 @@ export class Keeper {
     this.#store.expire(this.#network.runtime.wallClock());
     const nearest = this.#overlay.table.closest(this.#overlay.self.nodeId, MAX_LAST_KNOWN);
     // Should all of them seem to be gone, it may be that only we were: then these are asked first.
-    if (nearest.length > 0) this.#kept = nearest.map(({ record }) => record.bytes);
+    if (nearest.length > 0) this.#known = nearest.map(({ record }) => record.bytes);
   }
 
   #meet(contact: NodeContact): void {
@@ -214,14 +218,19 @@ export class Keeper {
   /** Nobody is known: those kept from the last time, with them the bootstrap addresses, with growing patience. */
   async #join(): Promise<void> {
     if (this.#overlay.now < this.#retryAt) return;
-    const kept = this.#kept.slice(0, KEPT_PER_TURN);
-    this.#kept = this.#kept.slice(kept.length);
-    await Promise.allSettled(kept.map((bytes) => this.#remember(bytes)));
+    await this.#tryKnown();
     if (this.#overlay.table.size > 0) return;
     await Promise.allSettled(this.#options.bootstrap.map((address) => this.#dial(address)));
-    if (this.#kept.length > 0) return;
+    if (this.#untried.length > 0) return;
+    this.#untried = this.#known;
     this.#retryAt = this.#overlay.now + this.#retryMs;
     this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS);
+  }
+
+  async #tryKnown(): Promise<void> {
+    const some = this.#untried.slice(0, KEPT_PER_TURN);
+    this.#untried = this.#untried.slice(some.length);
+    await Promise.allSettled(some.map((bytes) => this.#remember(bytes)));
   }
 
   async #remember(bytes: Uint8Array): Promise<void> {
@@ -251,8 +260,7 @@ export class Keeper {
     this.#settled = true;
     this.#joined.resolve();
     this.#retryMs = FIRST_RETRY_MS;
-    const kept = this.#kept.slice(0, KEPT_PER_TURN);
-    await Promise.allSettled(kept.map((bytes) => this.#remember(bytes)));
+    await this.#tryKnown();
   }
 
   async #refresh(olderThanMs: number): Promise<void> {
@@ -281,7 +289,7 @@ export class Keeper {
     const bytesOf = (contact: NodeContact): Uint8Array => contact.record.bytes;
     // Who was alone this time has not learnt that the others are gone.
     const alone = nearest.length === 0;
-    const records = alone ? this.#kept : nearest.map(bytesOf);
+    const records = alone ? this.#known : nearest.map(bytesOf);
     const anchors = alone ? (snapshot?.anchors ?? []) : lasting.slice(0, MAX_ANCHORS).map(bytesOf);
     try {
       await storage.save(encodeSnapshot({ seq: record.seq, records, anchors }));
