@@ -180,7 +180,7 @@ const DEFAULTS = {
   copies: 2,
   graftAfterMs: 1_000,
   graftTimeoutMs: 500,
-  announceEveryMs: 100,
+  announceEveryMs: 200,
   pruneEveryMs: 1_000,
   shuffleMs: 60_000,
   reconcileMs: 30_000,

@@ -11,9 +11,10 @@ import type {
   PeerId,
   SignedMessage,
 } from "@testudo/core";
-import { randomInteger } from "@testudo/core";
+import { EMPTY, randomInteger } from "@testudo/core";
 import { nodeIdOf } from "../kademlia/node-id.ts";
 import { Alarm } from "./alarm.ts";
+import { Beacon } from "./beacon.ts";
 import { Carrier, type Load } from "./carrier.ts";
 import { Census } from "./census.ts";
 import { Conduct, type ConductOptions } from "./conduct.ts";
@@ -23,6 +24,7 @@ import { Flood } from "./flood.ts";
 import { type GossipOverlay, Links } from "./links.ts";
 import {
   AnnounceMessage,
+  BEACON_OPCODE,
   CensusMessage,
   CensusReply,
   GraftMessage,
@@ -61,7 +63,7 @@ export interface SessionOptions {
   graftAfterMs: number;
   /** How long one that was asked for it may take. Default 500. */
   graftTimeoutMs: number;
-  /** How long announcements are collected. Default 100. */
+  /** How long announcements are collected. Default 200. */
   announceEveryMs: number;
   /** How often links that are too many are given up, at most. Default 1,000. */
   pruneEveryMs: number;
@@ -112,6 +114,9 @@ export class Session {
   readonly #spreading: Spreading<Load>;
   readonly #links: Links;
   readonly #sync: Sync;
+  readonly #ownKey: string;
+  readonly #beacon: Beacon;
+  readonly #beaconAlarm: Alarm;
   readonly #alarm: Alarm;
   readonly #censusAlarm: Alarm;
 
@@ -132,6 +137,13 @@ export class Session {
           this.#send(to, CensusReply.of({ id, nodes, complete })),
       },
     });
+    this.#ownKey = binary(identity.publicKey, 0, identity.publicKey.length);
+    this.#beacon = new Beacon(this.#ownKey);
+    this.#beaconAlarm = new Alarm(runtime, (now) => {
+      if (this.#beacon.poll(now) && this.#spreading.eager.size > 0)
+        this.#carrier.publish({ opcode: BEACON_OPCODE, body: EMPTY });
+      return this.#beacon.deadline;
+    });
     this.#alarm = new Alarm(runtime, (now) => {
       const next = this.#spreading.poll(now);
       this.#carrier.flush();
@@ -147,6 +159,12 @@ export class Session {
       census: this.#census,
       censusMs: options.censusMs,
       deliver,
+      heard: ({ originKey, opcode }) => {
+        const ours = originKey === this.#ownKey;
+        if (options.mode !== "tree" || (ours && opcode === BEACON_OPCODE)) return;
+        this.#beacon.heard(originKey, runtime.now());
+        this.#beaconAlarm.want(this.#beacon.deadline);
+      },
       stirred: () => this.#stirred(),
     });
     this.#spreading = this.#spreadingOf(options);
@@ -234,6 +252,7 @@ export class Session {
     this.#links.close();
     this.#alarm.stop();
     this.#censusAlarm.stop();
+    this.#beaconAlarm.stop();
     this.#census.poll(Number.POSITIVE_INFINITY);
     this.#window.clear();
   }
