@@ -31,6 +31,7 @@ import { nodeIdOf } from "./node-id.ts";
 import { Overlay } from "./overlay.ts";
 import { DynamicSolver, staticBits } from "./puzzle.ts";
 import { Server } from "./server.ts";
+import { spread } from "./spread.ts";
 import { Store } from "./store.ts";
 import {
   contentValue,
@@ -256,6 +257,18 @@ export class Kademlia implements Plugin {
   closest(target: PeerId | Uint8Array, n = 16): OverlayNode[] {
     if (!Number.isInteger(n) || n < 0) throw new RangeError("n must be a whole number from 0");
     return this.#serving().overlay.table.closest(placeOf(target), n).map(nodeOf);
+  }
+
+  /**
+   * Some of the nodes that this node knows of, without asking: for whoever wants lasting links. Over as many subnets as
+   * there are, each equally likely, so that many keys in few subnets are few.
+   */
+  sample(n: number): OverlayNode[] {
+    if (!Number.isInteger(n) || n < 0) throw new RangeError("n must be a whole number from 0");
+    const { overlay } = this.#serving();
+    const { table, self } = overlay;
+    const all = table.closest(self.nodeId, table.size);
+    return spread(all, n, (bound) => overlay.random(bound)).map(nodeOf);
   }
 
   /** Keeps at most 1,024 bytes on the nodes nearest to their key, and puts them again every hour. */

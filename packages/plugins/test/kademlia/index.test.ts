@@ -100,6 +100,8 @@ describe("a node of the overlay", () => {
     expect(alice.overlay.size).toBe(7);
     expect(alice.overlay.closest(nodeIdOf(bob.network.id.bytes), 3)).toHaveLength(3);
     expect(() => alice.overlay.closest(bob.network.id, -1)).toThrow(RangeError);
+    expect(new Set(alice.overlay.sample(5).map(({ address }) => address)).size).toBe(5);
+    expect(() => alice.overlay.sample(0.5)).toThrow(RangeError);
     await expect(alice.overlay.lookup(new Uint8Array(31))).rejects.toThrow(TypeError);
   });
 
