@@ -1,14 +1,14 @@
 /**
  * Beacon: makes sure that the root by which links are pruned (pruning.ts) speaks while others do. A machine.
  *
- * While messages travel, the node with the least key says an empty one every other second: links that are too many go
+ * While messages travel, the node with the least key says an empty one every second: links that are too many go
  * by it, however seldom it speaks by itself. Who is the least is not agreed upon: whoever has heard of nobody less
  * waits the longer the greater its key is, and gives up when somebody less is heard.
  */
 
 import { ROOT_MS } from "./pruning.ts";
 
-const EVERY_MS = 2_000;
+const EVERY_MS = 1_000;
 /** What the greatest key waits. */
 const MOST_WAIT_MS = 2_000;
 
