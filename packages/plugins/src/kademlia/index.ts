@@ -166,7 +166,8 @@ export class Kademlia implements Plugin {
 
   async #start(network: Network): Promise<void> {
     const { storage, puzzle, addresses, ...options } = this.#options;
-    const awaited = (): boolean => this.#isAwaited(network);
+    const awaited = (): boolean =>
+      network.networkState().plugins.some(({ status }) => status === "starting");
     const solution = await solve(network, puzzle, awaited);
     const snapshot = await loadSnapshot(network, storage);
     // The network does not wait for ever, and calls nothing that would stop what is begun now.
@@ -189,11 +190,6 @@ export class Kademlia implements Plugin {
     });
     this.#parts = { overlay, server: new Server(overlay, store), values, keeper };
     keeper.start();
-  }
-
-  #isAwaited(network: Network): boolean {
-    const { plugins } = network.networkState();
-    return plugins.some(({ name, status }) => name === this.name && status === "starting");
   }
 
   newMessage(context: MessageContext): Promise<void> | undefined {

@@ -75,6 +75,8 @@ export class Keeper {
   /** Our own neighbourhood was looked up, since anybody is known. */
   #settled = false;
   #settledAt = 0;
+  /** A bootstrap address was reached once; until then we and those who came through us may be an island. */
+  #reached: boolean;
   #retryMs = FIRST_RETRY_MS;
   #retryAt = 0;
   #savedAt: number;
@@ -92,6 +94,7 @@ export class Keeper {
     this.#store = store;
     this.#values = values;
     this.#options = options;
+    this.#reached = options.bootstrap.length === 0;
     this.#savedAt = overlay.now;
     this.#expiredAt = overlay.now;
     const { snapshot } = options;
@@ -151,10 +154,13 @@ export class Keeper {
       if (this.#settled) this.#untried = this.#known;
       this.#settled = false;
       this.#once("join", () => this.#join());
-    } else if (!this.#settled || now - this.#settledAt >= refreshMs) {
-      this.#once("join", () => this.#settle());
     } else {
-      this.#once("refresh", () => this.#refresh(refreshMs));
+      if (!this.#reached) this.#once("bootstrap", () => this.#bootstrap());
+      if (!this.#settled || now - this.#settledAt >= refreshMs) {
+        this.#once("join", () => this.#settle());
+      } else {
+        this.#once("refresh", () => this.#refresh(refreshMs));
+      }
     }
     this.#once("republish", () => this.#values.republish(republishMs));
     if (storage !== undefined && now - this.#savedAt >= saveMs) {
@@ -217,14 +223,24 @@ export class Keeper {
 
   /** Nobody is known: those kept from the last time, with them the bootstrap addresses, with growing patience. */
   async #join(): Promise<void> {
-    if (this.#overlay.now < this.#retryAt) return;
+    if (this.#untried.length === 0) {
+      if (this.#overlay.now < this.#retryAt) return;
+      this.#untried = this.#known;
+    }
     await this.#tryKnown();
-    if (this.#overlay.table.size > 0) return;
-    await Promise.allSettled(this.#options.bootstrap.map((address) => this.#dial(address)));
-    if (this.#untried.length > 0) return;
-    this.#untried = this.#known;
+    if (this.#overlay.table.size === 0) await this.#bootstrap();
+  }
+
+  async #bootstrap(): Promise<void> {
+    if (this.#overlay.now < this.#retryAt) return;
     this.#retryAt = this.#overlay.now + this.#retryMs;
     this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS);
+    const dials = this.#options.bootstrap.map((address) => this.#dial(address));
+    for (const { status } of await Promise.allSettled(dials)) {
+      if (status !== "fulfilled" || this.#reached) continue;
+      this.#reached = true;
+      this.#settledAt = Number.NEGATIVE_INFINITY;
+    }
   }
 
   async #tryKnown(): Promise<void> {
@@ -253,6 +269,7 @@ export class Keeper {
     const { table, self } = this.#overlay;
     // Nobody has answered yet: the checks are under way.
     if (table.closest(self.nodeId, 1).length === 0) return;
+    if (this.#settled) await this.#revisit();
     const found = await this.#overlay.lookup(self.nodeId);
     if (found.length === 0) return;
     this.#settledAt = this.#overlay.now;
@@ -261,6 +278,13 @@ export class Keeper {
     this.#joined.resolve();
     this.#retryMs = FIRST_RETRY_MS;
     await this.#tryKnown();
+  }
+
+  /** One bootstrap address again, so that two halves of a network that was cut do not stay two. */
+  async #revisit(): Promise<void> {
+    const { bootstrap } = this.#options;
+    const address = bootstrap[bootstrap.length < 2 ? 0 : this.#overlay.random(bootstrap.length)];
+    if (address !== undefined) await Promise.allSettled([this.#dial(address)]);
   }
 
   async #refresh(olderThanMs: number): Promise<void> {

@@ -21,6 +21,20 @@ describe("a node by itself", () => {
     expect(node.overlay.closest(again.network.id)[0]?.address).toBe(again.address);
   });
 
+  it("is no island with who came through it before it was in itself", async () => {
+    const identity = (await overlays.nodes.start("late")).network;
+    await during(identity.close());
+    const bootstrap = [identity.addresses[0] ?? `memory:late~vouch:${identity.id.text}`];
+    const early = await overlays.start("early", { bootstrap });
+    const through = await overlays.start("through", { bootstrap: [early.address] });
+    await during(through.overlay.joined());
+    await overlays.runtime.advance(20_000);
+    expect(early.overlay.size).toBe(1);
+    await overlays.start("late", {}, { identity: identity.identity });
+    await overlays.runtime.advance(70_000);
+    expect([early.overlay.size, through.overlay.size]).toEqual([2, 2]);
+  });
+
   it("comes to know all that others name, though they were never on its way", async () => {
     const all = await overlays.joined(12);
     await overlays.runtime.advance(60_000);
