@@ -44,6 +44,8 @@ interface Held<P> {
   copies: Map<string, number> | undefined;
 }
 
+const MAX_EARLY = 16;
+
 export class Plumtree<P> {
   readonly #options: PlumtreeOptions<P>;
   readonly #limits: TreeLimits;
@@ -56,6 +58,8 @@ export class Plumtree<P> {
   /** The oldest first. */
   readonly #held = new Map<string, Held<P>>();
   #heldBytes = 0;
+  /** Asked for an eager link before there was one. */
+  readonly #early = new Set<string>();
   readonly #missing: Missing;
   readonly #pruning: Pruning | undefined;
   readonly #broken = new Map<string, number>();
@@ -110,10 +114,20 @@ export class Plumtree<P> {
   up(peer: string): void {
     if (this.#isLinked(peer)) return;
     this.#pruned.delete(peer);
+    const asked = this.#early.delete(peer);
+    const settled = this.#eager.size > 0 && this.#lazy.size > 0;
+    if (this.#options.joinLazily === true && settled && !asked) {
+      this.#lazy.add(peer);
+      return;
+    }
+    const alone = this.#eager.size === 0;
     this.#eager.add(peer);
+    // On the other side it may begin lazy.
+    if (this.#options.joinLazily === true && alone) this.#out.graft(peer, undefined, 1);
   }
 
   down(peer: string): void {
+    this.#early.delete(peer);
     this.#eager.delete(peer);
     this.#lazy.delete(peer);
     this.#pruned.delete(peer);
@@ -174,7 +188,11 @@ export class Plumtree<P> {
   }
 
   receiveGraft(from: string, id: string | undefined, _hops: number, now: number): void {
-    if (!this.#isLinked(from)) return;
+    if (!this.#isLinked(from)) {
+      // It is linked to us before we are to it.
+      if (id === undefined && this.#early.size < MAX_EARLY) this.#early.add(from);
+      return;
+    }
     if (!this.#grafts.take(from, now)) {
       this.#out.penalise?.(from, "flood");
       return;

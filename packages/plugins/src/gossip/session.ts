@@ -343,6 +343,7 @@ export class Session {
       timer2Ms: options.graftTimeoutMs,
       batchMs: options.announceEveryMs,
       pruneEveryMs: options.pruneEveryMs,
+      joinLazily: true,
       rootOf: ({ item }) => item.originKey,
       sizeOf: ({ item }) => item.bytes.length,
     });
