@@ -369,10 +369,13 @@ export class HyParView {
   #mend(now: number): void {
     const lost = this.#mending.next(now);
     if (lost !== undefined) this.#wish(lost, "reunion", now);
-    if (!this.#mending.isIsland(this.#passive.size < this.#options.passive / 2)) return;
     const isFree = (name: string): boolean => this.#isCandidate(name);
-    const contact = this.#contacts.anyThat(isFree);
-    if (contact !== undefined) this.#wish(contact, "join", now);
+    const isIsland = this.#mending.isIsland(this.#passive.size < this.#options.passive / 2);
+    if (isIsland) {
+      const contact = this.#contacts.anyThat(isFree);
+      if (contact !== undefined) this.#wish(contact, "join", now);
+    }
+    if (!this.#mending.isRestless() && !isIsland) return;
     const other = this.#passive.anyThat(isFree);
     if (other !== undefined) this.#wish(other, "reunion", now);
   }

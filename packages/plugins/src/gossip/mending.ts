@@ -3,7 +3,9 @@
  *
  * A neighbour that was lost is tried again, one in a shuffle: after a partition nobody else would have a
  * reason to link the halves. And whoever knows few nodes for long may be on an island whose places are all
- * taken: it should ask somebody to make room, ever more rarely, for the whole network may be small.
+ * taken: it should ask somebody to make room, ever more rarely, for the whole network may be small. And who
+ * joined knows nobody but those around its contact: three times in its youth it swaps a neighbour for one from
+ * its address book, by then of everywhere, or circles of those that joined together stay long ways off.
  */
 
 const MAX_LOST = 16;
@@ -11,9 +13,13 @@ const LOST_KEPT_MS = 3_600_000;
 /** Shuffles in a row with a half empty address book before something is done about it. */
 const PATIENCE = 3;
 const MAX_PATIENCE = 192;
+/** Shuffles between two swaps, and the one after which there are no more. */
+const RESTLESS_EVERY = 4;
+const SETTLED_AFTER = 12;
 
 export class Mending {
   readonly #lostAt = new Map<string, number>();
+  #shuffles = 0;
   #poorShuffles = 0;
   #patience = PATIENCE;
 
@@ -38,6 +44,13 @@ export class Mending {
       return name;
     }
     return undefined;
+  }
+
+  /** Asked at every shuffle: whether to swap a neighbour. */
+  isRestless(): boolean {
+    if (this.#shuffles >= SETTLED_AFTER) return false;
+    this.#shuffles++;
+    return this.#shuffles % RESTLESS_EVERY === 0;
   }
 
   /** Told at every shuffle whether few nodes are known; returns whether that has lasted. */

@@ -27,3 +27,10 @@ test("poverty that lasts is an island, ever more rarely", () => {
   expect(mending.isIsland(false)).toBe(false);
   expect([1, 2, 3].map(() => mending.isIsland(true))).toEqual([false, false, true]);
 });
+
+test("three swaps in its youth", () => {
+  const mending = new Mending();
+  const at: number[] = [];
+  for (let i = 1; i <= 100; i++) if (mending.isRestless()) at.push(i);
+  expect(at).toEqual([4, 8, 12]);
+});

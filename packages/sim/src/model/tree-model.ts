@@ -105,6 +105,7 @@ export class TreeModel {
         },
         push: (to: string, id: string, _payload: null, hops: number): void => {
           if (!this.#silent.has(node)) this.#send(node, to, "push", id, hops, undefined);
+          else this.#send(node, to, "announce", undefined, 0, [{ id, hops }]);
         },
         announce: (to: string, entries: readonly Announcement[]): void => {
           this.#send(node, to, "announce", undefined, 0, entries);
@@ -131,7 +132,7 @@ export class TreeModel {
     this.machines[node]?.down(String(peer));
   }
 
-  /** They receive, announce, and send payload to nobody, whatever is asked. */
+  /** They receive, announce to everybody, and send payload to nobody, whatever is asked. */
   silence(nodes: Iterable<number>): void {
     for (const node of nodes) this.#silent.add(node);
   }

@@ -37,7 +37,7 @@ test("membership is symmetric, and its places are all but taken, once joined and
 
 describe("the tables, small", () => {
   test("plumtree-table1", async () => {
-    const result = await plumtreeTable1(context(500), { cycles: 25, warmUp: 10, settle: 10 });
+    const result = await plumtreeTable1(context(500), { cycles: 25, warmUp: 10, settle: 14 });
     expect(result.table.columns).toEqual(["strategy", "payload", "control", "total"]);
     expect(result.table.rows.map(([strategy]) => strategy)).toEqual([
       "eager flood",
