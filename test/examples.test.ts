@@ -31,6 +31,10 @@ const PRINTED: Readonly<Record<string, readonly string[]>> = {
     "who dials the old way now: DIAL_REFUSED",
     "numbers lost on the way: 0",
   ],
+  "08-gossip.ts": [
+    "it has reached 7 nodes, and that is all",
+    "one who came late: the tortoise is at the first bend",
+  ],
 };
 
 describe("examples", () => {

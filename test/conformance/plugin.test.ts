@@ -2,6 +2,7 @@
 
 import type { GoPlugin, MessageContext, NetworkContext, PeerContext } from "@testudo/core";
 import { gossip } from "@testudo/plugins/gossip";
+import { kademlia } from "@testudo/plugins/kademlia";
 import { keepalive } from "@testudo/plugins/keepalive";
 import { latency } from "@testudo/plugins/latency";
 import { pluginConformance } from "./plugin.ts";
@@ -29,6 +30,7 @@ class RollCall implements GoPlugin {
 
 pluginConformance("keepalive", () => keepalive());
 pluginConformance("keepalive without redial", () => keepalive({ redial: false }));
+pluginConformance("kademlia", () => kademlia());
 pluginConformance("latency", () => latency());
 pluginConformance("gossip", () => gossip());
 pluginConformance("gossip by flood", () => gossip({ mode: "flood" }));

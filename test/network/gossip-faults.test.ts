@@ -115,7 +115,7 @@ describe("a node that starts again", () => {
   it("is heard at once, and hears nothing twice that it saved", async () => {
     const [alice, bob] = (await gossips.start(2)) as [GossipNode, GossipNode];
     const identity = Identity.generate();
-    const carol = await gossips.one({}, identity);
+    const carol = await gossips.one({}, { identity });
     await gossips.ring([alice, bob, carol]);
     alice.say("before");
     carol.say("I was here");
@@ -125,7 +125,7 @@ describe("a node that starts again", () => {
     await gossips.nodes.runtime.during(carol.network.close());
     alice.say("meanwhile");
     await gossips.pass(1_000);
-    const again = await gossips.one({ saved }, identity);
+    const again = await gossips.one({ saved }, { identity });
     await gossips.connect(again, alice);
     await gossips.pass(5_000);
     again.say("I am back");
@@ -137,12 +137,12 @@ describe("a node that starts again", () => {
   it("is heard although its clock was set back meanwhile", async () => {
     const identity = Identity.generate();
     const [alice] = (await gossips.start(1)) as [GossipNode];
-    const bob = await gossips.one({}, identity);
+    const bob = await gossips.one({}, { identity });
     await gossips.ring([alice, bob]);
     bob.say("first");
     await gossips.pass(1_000);
     await gossips.nodes.runtime.during(bob.network.close());
-    const again = await gossips.one({ epoch: 5 }, identity);
+    const again = await gossips.one({ epoch: 5 }, { identity });
     await gossips.connect(again, alice);
     await gossips.pass(1_000);
     again.say("second");
@@ -204,7 +204,7 @@ describe("a liar", () => {
 
   async function pair(): Promise<{ alice: GossipNode; bob: GossipNode }> {
     const alice = await gossips.one();
-    const bob = await gossips.one({}, liar);
+    const bob = await gossips.one({}, { identity: liar });
     await gossips.connect(bob, alice);
     await gossips.pass(1_000);
     return { alice, bob };

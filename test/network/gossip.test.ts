@@ -1,7 +1,7 @@
 /** Gossip among real networks, on virtual time. */
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { type GossipNode, Gossips } from "../support/gossips.ts";
+import { type GossipNode, Gossips, News } from "../support/gossips.ts";
 
 let gossips: Gossips;
 beforeEach(() => {
@@ -52,5 +52,66 @@ describe.each(["tree", "flood"] as const)("a broadcast, by %s", (mode) => {
     expect(report.reach).toEqual({ nodes: 11, complete: true });
     expect(report.sent.length).toBe(delivery.queued);
     expect(report.failed).toEqual([]);
+  });
+});
+
+describe("who is reached", () => {
+  it("is everybody whose mode is delegation, and who knows enough others", async () => {
+    const nodes = await gossips.start(8, { mode: "delegation" });
+    for (const [i, node] of nodes.entries()) {
+      for (const other of nodes.slice(i + 1)) await gossips.connect(node, other);
+    }
+    await gossips.pass(1_000);
+    const [first, ...others] = nodes as [GossipNode, ...GossipNode[]];
+    first.say("delegated");
+    await gossips.pass(1_000);
+    expectHeard(others, ["delegated"]);
+  });
+
+  it("is nobody that is not writable, until it is", async () => {
+    const alice = await gossips.one({}, { authorize: () => false });
+    const bob = await gossips.one();
+    await gossips.connect(bob, alice);
+    alice.say("not for everybody");
+    await gossips.pass(120_000);
+    expect([alice.gossip.state?.speakers, bob.heard]).toEqual([0, []]);
+    for (const peer of alice.network.peers.values()) peer.writable = true;
+    await gossips.pass(120_000);
+    expectHeard([bob], ["not for everybody"]);
+  });
+
+  it("is not gone to with what is too large, or signed by another", async () => {
+    const nodes = await gossips.start(2);
+    await gossips.ring(nodes);
+    const [alice, bob] = nodes as [GossipNode, GossipNode];
+    const { maxMessageBytes } = alice.network.limits;
+    const large = alice.network.broadcast({
+      ...News.of(""),
+      body: new Uint8Array(maxMessageBytes),
+    });
+    expect((await gossips.nodes.runtime.during(large.report())).reach).toBeUndefined();
+    const signed = bob.network.sign(News.of("bob's own words"));
+    const passed = alice.network.broadcast(signed);
+    expect((await gossips.nodes.runtime.during(passed.report())).reach).toBeUndefined();
+    const own = bob.network.broadcast(bob.network.sign(News.of("again")));
+    expect((await gossips.nodes.runtime.during(own.report())).reach).toBeDefined();
+  });
+});
+
+describe("an overlay", () => {
+  it("finds others for who knows nobody", async () => {
+    const nodes = await gossips.start(3);
+    await gossips.ring(nodes);
+    const { network } = nodes[0] as GossipNode;
+    const lonely = await gossips.one({ overlay: { lookup: async () => [{ id: network.id }] } });
+    await lonely.network.registerPlugin({
+      name: "finder",
+      findPeer: async () => nodes[0]?.node.address,
+    });
+    await gossips.pass(60_000);
+    expect(lonely.gossip.state?.active).toBeGreaterThan(0);
+    lonely.say("found");
+    await gossips.pass(1_000);
+    expectHeard(nodes, ["found"]);
   });
 });

@@ -7,16 +7,9 @@
  *     nodes[0].say("hello");
  */
 
-import {
-  type Delivery,
-  defineMessage,
-  type Identity,
-  type MessageType,
-  type Network,
-  text,
-} from "@testudo/core";
+import { type Delivery, defineMessage, type MessageType, type Network, text } from "@testudo/core";
 import { type Gossip, type GossipOptions, gossip } from "@testudo/plugins/gossip";
-import { Nodes, type NodesOptions, type TestNode } from "./nodes.ts";
+import { Nodes, type NodesOptions, type StartOptions, type TestNode } from "./nodes.ts";
 
 export const News: MessageType<string> = defineMessage({
   name: "news",
@@ -76,11 +69,10 @@ export class Gossips {
     this.nodes = new Nodes(options);
   }
 
-  async one(options: GossipOptions = {}, identity?: Identity): Promise<GossipNode> {
+  async one(options: GossipOptions = {}, started: StartOptions = {}): Promise<GossipNode> {
     const name = `node-${this.#count++}`;
-    const started = await this.nodes.start(name, identity === undefined ? {} : { identity });
     const plugin = gossip(options);
-    const node = new GossipNode(started, plugin);
+    const node = new GossipNode(await this.nodes.start(name, started), plugin);
     await node.network.registerPlugin(plugin);
     await node.network.registerPlugin({
       name: "witness",

@@ -16,7 +16,7 @@ import type {
 } from "@testudo/core";
 import type { Census } from "./census.ts";
 import type { Conduct } from "./conduct.ts";
-import { type Brought, PushMessage } from "./messages.ts";
+import { BEACON_OPCODE, type Brought, PushMessage } from "./messages.ts";
 import { type Author, binary, type Item, readItem } from "./origin.ts";
 import type { Seen } from "./seen.ts";
 import type { Spreading } from "./spreading.ts";
@@ -39,6 +39,8 @@ export interface CarrierOptions {
   readonly censusMs: number;
   /** Hands a message to this node's plugins. */
   readonly deliver: (message: Message, origin: PeerId, via: Peer) => void;
+  /** Something new travels, ours or another's. */
+  readonly heard: (item: Item) => void;
   /** Something was asked of a machine: it may want to be called. */
   readonly stirred: () => void;
 }
@@ -85,7 +87,9 @@ export class Carrier {
   /** For the machines' `out`. */
   readonly deliver = (_id: string, { item, ageMs }: Load, from: string): void => {
     this.flush();
-    const { network, window } = this.#options;
+    const { network, window, heard } = this.#options;
+    heard(item);
+    if (item.opcode === BEACON_OPCODE) return;
     window.add(item, network.runtime.now(), ageMs);
     const via = network.peers.get(from);
     if (via === undefined) return;
@@ -112,8 +116,9 @@ export class Carrier {
     this.#deliveries = [];
     this.spreading?.broadcast(item.id, { item, late: false, ageMs: 0 }, now);
     this.flush();
+    this.#options.heard(item);
     // Behind it: to the machine what the window has is a duplicate.
-    window.add(item, now);
+    if (item.opcode !== BEACON_OPCODE) window.add(item, now);
     this.#options.stirred();
     return new Publication(this.#deliveries, () => this.#count(item.id));
   }

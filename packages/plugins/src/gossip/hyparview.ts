@@ -16,6 +16,7 @@
  * is checked, counted and bounded; nothing here throws because of it. Never sends payload.
  */
 
+import { ActiveView } from "./active-view.ts";
 import { Budget } from "./budget.ts";
 import { MAX_NAME, MAX_SHUFFLED, type MembershipMessage } from "./membership-message.ts";
 import {
@@ -24,6 +25,7 @@ import {
   type MembershipSettings,
   membershipOptions,
 } from "./membership-options.ts";
+import { Mending } from "./mending.ts";
 import { Names } from "./names.ts";
 import { Walks } from "./walks.ts";
 
@@ -39,49 +41,36 @@ interface Wish {
 
 const MAX_WISHES = 16;
 const MAX_CONTACTS = 16;
-const MAX_LOST = 16;
-const LOST_KEPT_MS = 3_600_000;
-/** Shuffles in a row with a half empty address book before something is done about it. */
-const PATIENCE = 3;
-const MAX_PATIENCE = 192;
 
 export class HyParView {
   readonly #options: MembershipSettings;
-  readonly #group: ((peer: string) => string | undefined) | undefined;
   readonly #out: MembershipOut;
-  readonly #active: Names;
-  readonly #chosen = new Set<string>();
+  readonly #active: ActiveView;
   readonly #passive: Names;
   readonly #contacts: Names;
-  /** Neighbours whose connection broke, and when; tried again in turn, for they may be beyond a partition. */
-  readonly #lost = new Map<string, number>();
+  readonly #mending = new Mending();
   readonly #wishes = new Map<string, Wish>();
   /** Asked in vain since the last shuffle. */
   readonly #tried = new Set<string>();
   readonly #walks: Walks;
   readonly #budget: Budget;
-  readonly #displacements: Budget;
-  #poorShuffles = 0;
-  #patience = PATIENCE;
   #shuffled: { readonly to: string; readonly peers: readonly string[] } | undefined;
 
   /** Throws `RangeError` for sizes that make no sense. */
   constructor(options: HyParViewOptions) {
     const all = membershipOptions(options);
     this.#options = all;
-    this.#group = options.group;
     this.#out = options.out;
     const random = all.random;
-    this.#active = new Names(all.active, random);
+    this.#active = new ActiveView(all, options.group);
     this.#passive = new Names(all.passive, random);
     this.#contacts = new Names(MAX_CONTACTS, random);
     this.#walks = new Walks(all.walkTimeoutMs);
     this.#budget = new Budget(all.messagesPerSecond);
-    this.#displacements = new Budget(all.displacedPerSecond, 8 * all.displacedPerSecond);
   }
 
   get active(): ReadonlySet<string> {
-    return this.#active.all;
+    return this.#active.names.all;
   }
 
   get passive(): ReadonlySet<string> {
@@ -90,7 +79,7 @@ export class HyParView {
 
   /** Neighbours that this node picked itself. */
   get chosen(): ReadonlySet<string> {
-    return this.#chosen;
+    return this.#active.chosen;
   }
 
   /** Ask `contact` to take us in; also later, to mend a network that fell apart. It is asked again whenever nobody else is left. */
@@ -113,7 +102,7 @@ export class HyParView {
   leave(): void {
     this.#wishes.clear();
     this.#contacts.clear();
-    this.#lost.clear();
+    this.#mending.clear();
     for (const peer of [...this.active]) this.#drop(peer, true);
     this.#passive.clear();
   }
@@ -176,11 +165,18 @@ export class HyParView {
     this.#budget.delete(peer);
     this.#wishes.delete(peer);
     if (this.#active.delete(peer)) {
-      this.#chosen.delete(peer);
       this.#passive.delete(peer);
-      if (this.#lost.size < MAX_LOST) this.#lost.set(peer, now);
+      this.#mending.lost(peer, now);
       this.#out.down(peer);
     }
+    this.#fill(now);
+  }
+
+  /** No longer a neighbour, by our own wish, and not remembered; somebody else takes its place. */
+  dismiss(peer: string, now: number): void {
+    this.#passive.delete(peer);
+    if (!this.#active.has(peer)) return;
+    this.#drop(peer, true);
     this.#fill(now);
   }
 
@@ -189,9 +185,9 @@ export class HyParView {
     this.#tried.clear();
     this.#fill(now);
     this.#mend(now);
-    const to = this.#active.any();
+    const to = this.#active.names.any();
     if (to === undefined) return;
-    const peers = this.#active.sample(this.#options.ka, to);
+    const peers = this.#active.names.sample(this.#options.ka, to);
     peers.push(...this.#passive.sample(this.#options.kp));
     this.#shuffled = { to, peers };
     const { self: origin, arwl: ttl } = this.#options;
@@ -232,7 +228,7 @@ export class HyParView {
     if (!this.#isLinked(from) || !this.#isName(newcomer) || newcomer === from) return;
     const left = this.#steps(ttl);
     const next =
-      left === 0 || this.#active.size <= 1 ? undefined : this.#active.any(from, newcomer);
+      left === 0 || this.#active.size <= 1 ? undefined : this.#active.names.any(from, newcomer);
     if (next === undefined) {
       this.#wish(newcomer, "newcomer", now);
       return;
@@ -280,7 +276,8 @@ export class HyParView {
   ): void {
     if (!this.#isLinked(from) || !this.#isName(origin)) return;
     const left = this.#steps(ttl) - 1;
-    const next = left <= 0 || this.#active.size <= 1 ? undefined : this.#active.any(from, origin);
+    const next =
+      left <= 0 || this.#active.size <= 1 ? undefined : this.#active.names.any(from, origin);
     const peers = namesOf(claimed);
     if (next !== undefined) {
       this.#walks.mark(origin, from, next, now);
@@ -319,29 +316,15 @@ export class HyParView {
   /** Whether `peer` is a neighbour, after making room for it if need be. */
   #admit(peer: string, urgent: boolean, chosen: boolean, now: number): boolean {
     if (this.#active.has(peer)) return true;
-    if (!this.#groupIsFree(peer)) return false;
-    const { active: places, chosenAtLeast } = this.#options;
-    const crowded = !chosen && this.#active.size - this.#chosen.size >= places - chosenAtLeast;
-    if (crowded || this.#active.size >= places) {
-      if (!urgent || !(chosen || this.#displacements.take("", now))) return false;
-      const victim = this.#victim(crowded || this.#chosen.size <= chosenAtLeast, chosen);
-      if (victim === undefined) return false;
-      this.#drop(victim, false);
-    }
-    this.#active.add(peer);
-    if (chosen) this.#chosen.add(peer);
+    const victim = this.#active.roomFor(peer, urgent, chosen, now);
+    if (victim === false) return false;
+    if (victim !== undefined) this.#drop(victim, false);
+    this.#active.add(peer, chosen);
     this.#passive.delete(peer);
     this.#tried.delete(peer);
-    this.#lost.delete(peer);
+    this.#mending.found(peer);
     this.#out.up(peer);
     return true;
-  }
-
-  /** Who makes room; of the chosen only when none of the others is left, and for another chosen one. */
-  #victim(spareChosen: boolean, forChosen: boolean): string | undefined {
-    if (!spareChosen) return this.#active.any();
-    const unchosen = this.#active.anyThat((name) => !this.#chosen.has(name));
-    return unchosen ?? (forChosen ? this.#active.any() : undefined);
   }
 
   #drop(peer: string, leaving: boolean): void {
@@ -351,7 +334,6 @@ export class HyParView {
 
   #lose(peer: string, keep: boolean): void {
     this.#active.delete(peer);
-    this.#chosen.delete(peer);
     this.#wishes.delete(peer);
     this.#tried.add(peer);
     if (keep) this.#keep(peer);
@@ -361,7 +343,7 @@ export class HyParView {
 
   #wish(peer: string, kind: Wish["kind"], now: number): void {
     if (peer === this.#options.self || this.#active.has(peer) || this.#wishes.has(peer)) return;
-    if (this.#wishes.size >= MAX_WISHES || !this.#groupIsFree(peer)) return;
+    if (this.#wishes.size >= MAX_WISHES || !this.#active.groupIsFree(peer)) return;
     this.#wishes.set(peer, { kind, asked: false, deadline: now + this.#options.dialTimeoutMs });
     this.#out.dial(peer);
   }
@@ -369,7 +351,7 @@ export class HyParView {
   /** Asks passive names until enough are asked to fill the active view; the contacts when nobody is left. */
   #fill(now: number): void {
     for (;;) {
-      let wanted = this.#options.active - this.#active.size;
+      let wanted = this.#active.free;
       for (const wish of this.#wishes.values()) if (wish.kind !== "newcomer") wanted--;
       if (wanted <= 0 || this.#wishes.size >= MAX_WISHES) return;
       const peer = this.#passive.anyThat((name) => this.#isCandidate(name));
@@ -384,44 +366,23 @@ export class HyParView {
     }
   }
 
-  /**
-   * What the paper leaves to chance. A neighbour that was lost is tried again, one in a shuffle: after a
-   * partition nobody else would have a reason to link the halves. And whoever knows few nodes for long may
-   * be on an island whose places are all taken: it asks somebody who is no neighbour to make room, ever
-   * more rarely, for the whole network may be small.
-   */
   #mend(now: number): void {
-    for (const [name, since] of this.#lost) {
-      this.#lost.delete(name);
-      if (now - since > LOST_KEPT_MS) continue;
-      this.#lost.set(name, since);
-      this.#wish(name, "reunion", now);
-      break;
-    }
-    if (this.#passive.size >= this.#options.passive / 2) {
-      this.#poorShuffles = 0;
-      this.#patience = PATIENCE;
-    } else if (++this.#poorShuffles >= this.#patience) {
-      this.#poorShuffles = 0;
-      this.#patience = Math.min(2 * this.#patience, MAX_PATIENCE);
-      const isFree = (name: string): boolean => this.#isCandidate(name);
+    const lost = this.#mending.next(now);
+    if (lost !== undefined) this.#wish(lost, "reunion", now);
+    const isFree = (name: string): boolean => this.#isCandidate(name);
+    const isIsland = this.#mending.isIsland(this.#passive.size < this.#options.passive / 2);
+    if (isIsland) {
       const contact = this.#contacts.anyThat(isFree);
       if (contact !== undefined) this.#wish(contact, "join", now);
-      const other = this.#passive.anyThat(isFree);
-      if (other !== undefined) this.#wish(other, "reunion", now);
     }
+    if (!this.#mending.isRestless() && !isIsland) return;
+    const other = this.#passive.anyThat(isFree);
+    if (other !== undefined) this.#wish(other, "reunion", now);
   }
 
   #isCandidate(name: string): boolean {
     if (this.#active.has(name) || this.#tried.has(name) || this.#wishes.has(name)) return false;
-    return this.#groupIsFree(name);
-  }
-
-  #groupIsFree(peer: string): boolean {
-    const group = this.#group?.(peer);
-    if (group === undefined) return true;
-    for (const other of this.active) if (this.#group?.(other) === group) return false;
-    return true;
+    return this.#active.groupIsFree(name);
   }
 
   #keep(peer: string): void {

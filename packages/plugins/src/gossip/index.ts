@@ -91,7 +91,8 @@ export class Gossip implements Plugin {
 
   disseminate(message: Message): Delivery | undefined {
     const session = this.#session;
-    if (session === undefined || !this.#carried(message)) return undefined;
+    if (session === undefined || !this.#carried(message) || !session.canCarry(message))
+      return undefined;
     return session.publish(message);
   }
 
@@ -141,8 +142,8 @@ function checked(given: Partial<SessionOptions>): SessionOptions {
     throw new TypeError("mode must be tree, flood or delegation");
   }
   const { overlay } = given;
-  if (overlay !== undefined && typeof overlay?.closest !== "function") {
-    throw new TypeError("overlay must have closest(); kademlia() has");
+  if (overlay !== undefined && typeof overlay?.lookup !== "function") {
+    throw new TypeError("overlay must have lookup(); kademlia() has");
   }
   const number = (name: keyof typeof DEFAULTS, least: number): number =>
     numberFrom(least, given[name] ?? DEFAULTS[name], name);
@@ -179,7 +180,7 @@ const DEFAULTS = {
   copies: 2,
   graftAfterMs: 1_000,
   graftTimeoutMs: 500,
-  announceEveryMs: 100,
+  announceEveryMs: 200,
   pruneEveryMs: 1_000,
   shuffleMs: 60_000,
   reconcileMs: 30_000,

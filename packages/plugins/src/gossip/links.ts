@@ -16,10 +16,11 @@ import { type Hello, HelloMessage, type Membership, MembershipType } from "./mes
 
 /** What finds nodes where no peer knows any: `kademlia()` fits. */
 export interface GossipOverlay {
-  closest(
+  /** Nodes near a place; `network.add` must find them by their ids. */
+  lookup(
     target: Uint8Array,
-    options?: { signal?: AbortSignal },
-  ): Promise<readonly { readonly id: PeerId | string }[]>;
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<readonly { readonly id: PeerId }[]>;
 }
 
 export interface LinksOptions {
@@ -39,7 +40,8 @@ export interface LinksOptions {
   readonly greeted: (peer: Peer, hello: Hello) => void;
 }
 
-const FIRST_SHUFFLE_PART = 4;
+/** How much more often who is alone looks for others. */
+const ALONE_PART = 4;
 
 export class Links {
   readonly #options: LinksOptions;
@@ -49,6 +51,8 @@ export class Links {
   /** Who said hello. */
   readonly #speakers = new Map<string, Peer>();
   readonly #greeted = new Set<Peer>();
+  /** Said hello, and are not writable. */
+  readonly #unwritable = new Map<Peer, Hello>();
   readonly #holds = new Map<string, () => void>();
   readonly #closed = new AbortController();
   #timer: Timer | undefined;
@@ -78,7 +82,7 @@ export class Links {
       },
     });
     this.#alarm = new Alarm(network.runtime, (now) => this.#view.poll(now));
-    this.#schedule(options.shuffleMs / FIRST_SHUFFLE_PART);
+    this.#schedule(options.shuffleMs / ALONE_PART);
   }
 
   /** Peers that speak gossip. */
@@ -110,6 +114,7 @@ export class Links {
   left(peer: Peer): void {
     const id = peer.id.text;
     this.#greeted.delete(peer);
+    this.#unwritable.delete(peer);
     this.#holds.delete(id);
     if (this.#speakers.delete(id) && !this.#options.viewed) this.#options.down(id);
     this.#view.disconnected(id, this.#network.runtime.now());
@@ -118,6 +123,12 @@ export class Links {
 
   hello(peer: Peer, hello: Hello): void {
     this.#greet(peer);
+    // Broadcasts do not go to it. That may change: it is looked at again with the next shuffle.
+    if (!peer.passing && !peer.writable) {
+      this.#unwritable.set(peer, hello);
+      return;
+    }
+    this.#unwritable.delete(peer);
     if (hello.record.length > 0) this.#options.directory.read(hello.record, scopeOf(peer));
     const id = peer.id.text;
     const known = this.#speakers.has(id);
@@ -150,6 +161,7 @@ export class Links {
     for (const release of this.#holds.values()) release();
     this.#holds.clear();
     this.#speakers.clear();
+    this.#unwritable.clear();
     this.#greeted.clear();
   }
 
@@ -236,13 +248,15 @@ export class Links {
     const { runtime } = this.#network;
     const inMs = everyMs / 2 + randomInteger(runtime, Math.floor(everyMs) + 1);
     this.#timer = runtime.setTimer(() => {
-      this.#schedule(this.#options.shuffleMs);
       this.#tend();
+      const { shuffleMs } = this.#options;
+      this.#schedule(this.#view.active.size === 0 ? shuffleMs / ALONE_PART : shuffleMs);
     }, inMs);
   }
 
   #tend(): void {
     const now = this.#network.runtime.now();
+    for (const [peer, hello] of this.#unwritable) if (peer.writable) this.hello(peer, hello);
     this.#view.shuffle(now);
     if (this.#view.active.size === 0) {
       const contact = this.any();
@@ -259,9 +273,9 @@ export class Links {
     this.#looking = true;
     const { signal } = this.#closed;
     try {
-      const found = await overlay.closest(this.#network.runtime.randomBytes(32), { signal });
+      const found = await overlay.lookup(this.#network.runtime.randomBytes(32), { signal });
       for (const { id } of found.slice(0, this.#options.active)) {
-        if (!signal.aborted) this.#view.join(String(id), this.#network.runtime.now());
+        if (!signal.aborted) this.#view.join(id.text, this.#network.runtime.now());
       }
       this.#look();
     } catch (error) {

@@ -378,6 +378,9 @@ export const ReconcileReply: MessageType<readonly Range[]> = define(9, "gossip r
 export const WantMessage: MessageType<readonly string[]> = define(10, "gossip want", want);
 export const ItemsMessage: MessageType<readonly Brought[]> = define(11, "gossip items", items);
 
+/** The opcode of an item that says nothing (beacon.ts). It never is that of a message between peers. */
+export const BEACON_OPCODE: number = OPCODE_BLOCKS.gossip + 12;
+
 /** Whether an opcode is gossip's own. */
 export function isGossip(opcode: number): boolean {
   return opcode >= OPCODE_BLOCKS.gossip && opcode < OPCODE_BLOCKS.gossip + 32;

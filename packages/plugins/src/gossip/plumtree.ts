@@ -15,6 +15,7 @@
 import { Budget } from "./budget.ts";
 import { MAX_NAME } from "./membership-message.ts";
 import { type Announcer, Missing } from "./missing.ts";
+import { Providers } from "./providers.ts";
 import { Pruning } from "./pruning.ts";
 import {
   type Announcement,
@@ -33,8 +34,6 @@ export type {
   TreeOut,
 } from "./tree-options.ts";
 
-/** Messages others delivered since a link that should push last did. */
-const MAX_QUIET = 16;
 const MAX_HOPS = 255;
 
 interface Held<P> {
@@ -45,10 +44,7 @@ interface Held<P> {
   copies: Map<string, number> | undefined;
 }
 
-interface Provider {
-  readonly peer: string;
-  quiet: number;
-}
+const MAX_EARLY = 16;
 
 export class Plumtree<P> {
   readonly #options: PlumtreeOptions<P>;
@@ -58,11 +54,12 @@ export class Plumtree<P> {
   readonly #batchMs: number;
   readonly #eager = new Set<string>();
   readonly #lazy = new Set<string>();
-  /** With several eager links: who pushes to us, the tree's link first. */
-  #providers: Provider[] = [];
+  readonly #providers: Providers;
   /** The oldest first. */
   readonly #held = new Map<string, Held<P>>();
   #heldBytes = 0;
+  /** Asked for an eager link before there was one. */
+  readonly #early = new Set<string>();
   readonly #missing: Missing;
   readonly #pruning: Pruning | undefined;
   readonly #broken = new Map<string, number>();
@@ -81,6 +78,7 @@ export class Plumtree<P> {
     this.#limits = { ...TREE_LIMITS, ...options.limits };
     this.#out = options.out;
     this.#eagerLinks = Math.floor(options.eagerLinks ?? 1);
+    this.#providers = new Providers(this.#eagerLinks);
     this.#batchMs = options.batchMs ?? 0;
     if (options.pruneEveryMs !== undefined && this.#eagerLinks === 1) {
       this.#pruning = new Pruning(options.pruneEveryMs);
@@ -116,10 +114,20 @@ export class Plumtree<P> {
   up(peer: string): void {
     if (this.#isLinked(peer)) return;
     this.#pruned.delete(peer);
+    const asked = this.#early.delete(peer);
+    const settled = this.#eager.size > 0 && this.#lazy.size > 0;
+    if (this.#options.joinLazily === true && settled && !asked) {
+      this.#lazy.add(peer);
+      return;
+    }
+    const alone = this.#eager.size === 0;
     this.#eager.add(peer);
+    // On the other side it may begin lazy.
+    if (this.#options.joinLazily === true && alone) this.#out.graft(peer, undefined, 1);
   }
 
   down(peer: string): void {
+    this.#early.delete(peer);
     this.#eager.delete(peer);
     this.#lazy.delete(peer);
     this.#pruned.delete(peer);
@@ -130,7 +138,7 @@ export class Plumtree<P> {
     this.#ids.delete(peer);
     this.#grafts.delete(peer);
     this.#unwanted.delete(peer);
-    this.#providers = this.#providers.filter((provider) => provider.peer !== peer);
+    this.#providers.delete(peer);
   }
 
   /** Spreads a message of ours; one that is known already is left alone. Returns how many peers it was pushed to. */
@@ -180,7 +188,11 @@ export class Plumtree<P> {
   }
 
   receiveGraft(from: string, id: string | undefined, _hops: number, now: number): void {
-    if (!this.#isLinked(from)) return;
+    if (!this.#isLinked(from)) {
+      // It is linked to us before we are to it.
+      if (id === undefined && this.#early.size < MAX_EARLY) this.#early.add(from);
+      return;
+    }
     if (!this.#grafts.take(from, now)) {
       this.#out.penalise?.(from, "flood");
       return;
@@ -200,7 +212,7 @@ export class Plumtree<P> {
     if (this.#flushAt !== undefined && this.#flushAt <= now) this.#flush();
     for (const { id, asked } of this.#missing.due(now)) {
       if (asked !== undefined && this.#isLinked(asked)) {
-        this.#broken.set(asked, (this.#broken.get(asked) ?? 0) + 1);
+        this.#blame(asked);
         this.#out.penalise?.(asked, "promise");
       }
       this.#ask(id, now);
@@ -228,7 +240,7 @@ export class Plumtree<P> {
       return;
     }
     if (linked) this.#provide(from, false);
-    this.#countQuiet(from);
+    for (const peer of this.#providers.silentSince(from)) this.#blame(peer);
   }
 
   /** In the tree a link that is much shorter takes the place of the one the message came by. */
@@ -250,16 +262,8 @@ export class Plumtree<P> {
   ): void {
     if (!this.#isLinked(from)) return;
     if (this.#eagerLinks > 1) {
-      const provider = this.#providers.find(({ peer }) => peer === from);
-      if (provider !== undefined) {
-        provider.quiet = 0;
-        return;
-      }
-      if (
-        this.#providers.length < this.#eagerLinks &&
-        held !== undefined &&
-        hops <= held.hops + 1
-      ) {
+      if (this.#providers.heard(from)) return;
+      if (!this.#providers.isFull && held !== undefined && hops <= held.hops + 1) {
         this.#provide(from, false);
         return;
       }
@@ -284,7 +288,7 @@ export class Plumtree<P> {
     const held = this.#held.get(id);
     if (held !== undefined) {
       // Somebody as near as our parent, and a place for one more that pushes to us.
-      if (this.#eagerLinks > 1 && this.#providers.length < this.#eagerLinks) {
+      if (this.#eagerLinks > 1 && !this.#providers.isFull) {
         if (hops > held.hops + 1 || this.#broken.has(from)) return;
         if (this.#provide(from, false)) this.#out.graft(from, undefined, hops);
       }
@@ -318,41 +322,16 @@ export class Plumtree<P> {
     return best;
   }
 
-  /** Counts `peer` among those that push to us, in the place of the quietest if there is none free and it must be. */
   #provide(peer: string, must: boolean): boolean {
-    const known = this.#providers.find((provider) => provider.peer === peer);
-    if (known !== undefined) {
-      known.quiet = 0;
-      return false;
-    }
-    if (this.#providers.length >= this.#eagerLinks) {
-      if (!must) return false;
-      let quietest = 0;
-      this.#providers.forEach((provider, at) => {
-        if (provider.quiet > (this.#providers[quietest]?.quiet ?? 0)) quietest = at;
-      });
-      this.#providers.splice(quietest, 1);
-    }
+    if (!this.#providers.add(peer, must)) return false;
     this.#pruned.delete(peer);
-    this.#providers.push({ peer, quiet: 0 });
     return true;
-  }
-
-  /** A message came from `from` first: the others that should push may be silent. */
-  #countQuiet(from: string): void {
-    for (const provider of [...this.#providers]) {
-      if (provider.peer === from) continue;
-      provider.quiet++;
-      if (provider.quiet <= MAX_QUIET) continue;
-      this.#providers.splice(this.#providers.indexOf(provider), 1);
-      this.#broken.set(provider.peer, (this.#broken.get(provider.peer) ?? 0) + 1);
-    }
   }
 
   /** To eager links the payload, to lazy ones the news of it. */
   #spread(id: string, payload: P, hops: number, from: string | undefined, now: number): number {
     let pushed = 0;
-    const parent = this.#providers[0]?.peer;
+    const { parent } = this.#providers;
     for (const peer of this.#eager) {
       if (peer === from) continue;
       pushed++;
@@ -407,6 +386,11 @@ export class Plumtree<P> {
       this.#held.delete(oldest);
       this.#heldBytes -= held.size;
     }
+  }
+
+  /** It is asked after those that were never blamed. */
+  #blame(peer: string): void {
+    this.#broken.set(peer, (this.#broken.get(peer) ?? 0) + 1);
   }
 
   #makeEager(peer: string): void {

@@ -3,13 +3,14 @@
  *
  * A link is too many for one message if it came over another one first. When many messages are under way at once, each
  * has its own first ways, and links that are too many for one are the only ones for another: pruned for all of them,
- * a tree falls into pieces. So one root decides, and everywhere the same: of those who spoke in the last minute the
+ * a tree falls into pieces. So one root decides, and everywhere the same: of those who spoke in the last seconds the
  * least. The ways of its messages are nearly the same each time, so that nodes which judge by different ones still
  * keep one tree. One message is judged at a time: its duplicates are collected for a span, then their links go.
  */
 
 const MAX_LINKS = 256;
-const ROOT_MS = 60_000;
+/** So long after its last message the root is still the root. */
+export const ROOT_MS = 10_000;
 
 export class Pruning {
   readonly #spanMs: number;

@@ -2,10 +2,19 @@
  * Session: gossip on one network, from the plugin's startup to its close. Makes the parts and joins them.
  */
 
-import type { Delivery, Message, MessageContext, Network, Peer, PeerId } from "@testudo/core";
-import { randomInteger } from "@testudo/core";
+import type {
+  Delivery,
+  Message,
+  MessageContext,
+  Network,
+  Peer,
+  PeerId,
+  SignedMessage,
+} from "@testudo/core";
+import { EMPTY, randomInteger } from "@testudo/core";
 import { nodeIdOf } from "../kademlia/node-id.ts";
 import { Alarm } from "./alarm.ts";
+import { Beacon } from "./beacon.ts";
 import { Carrier, type Load } from "./carrier.ts";
 import { Census } from "./census.ts";
 import { Conduct, type ConductOptions } from "./conduct.ts";
@@ -15,6 +24,7 @@ import { Flood } from "./flood.ts";
 import { type GossipOverlay, Links } from "./links.ts";
 import {
   AnnounceMessage,
+  BEACON_OPCODE,
   CensusMessage,
   CensusReply,
   GraftMessage,
@@ -28,7 +38,7 @@ import {
   ReconcileReply,
   WantMessage,
 } from "./messages.ts";
-import { Author, binary } from "./origin.ts";
+import { Author, binary, ITEM_HEADER_BYTES } from "./origin.ts";
 import { type Misdeed, Plumtree } from "./plumtree.ts";
 import { answer } from "./reconcile.ts";
 import { Seen } from "./seen.ts";
@@ -53,7 +63,7 @@ export interface SessionOptions {
   graftAfterMs: number;
   /** How long one that was asked for it may take. Default 500. */
   graftTimeoutMs: number;
-  /** How long announcements are collected. Default 100. */
+  /** How long announcements are collected. Default 200. */
   announceEveryMs: number;
   /** How often links that are too many are given up, at most. Default 1,000. */
   pruneEveryMs: number;
@@ -104,6 +114,9 @@ export class Session {
   readonly #spreading: Spreading<Load>;
   readonly #links: Links;
   readonly #sync: Sync;
+  readonly #ownKey: string;
+  readonly #beacon: Beacon;
+  readonly #beaconAlarm: Alarm;
   readonly #alarm: Alarm;
   readonly #censusAlarm: Alarm;
 
@@ -124,6 +137,13 @@ export class Session {
           this.#send(to, CensusReply.of({ id, nodes, complete })),
       },
     });
+    this.#ownKey = binary(identity.publicKey, 0, identity.publicKey.length);
+    this.#beacon = new Beacon(this.#ownKey);
+    this.#beaconAlarm = new Alarm(runtime, (now) => {
+      if (this.#beacon.poll(now) && this.#spreading.eager.size > 0)
+        this.#carrier.publish({ opcode: BEACON_OPCODE, body: EMPTY });
+      return this.#beacon.deadline;
+    });
     this.#alarm = new Alarm(runtime, (now) => {
       const next = this.#spreading.poll(now);
       this.#carrier.flush();
@@ -139,6 +159,12 @@ export class Session {
       census: this.#census,
       censusMs: options.censusMs,
       deliver,
+      heard: ({ originKey, opcode }) => {
+        const ours = originKey === this.#ownKey;
+        if (options.mode !== "tree" || (ours && opcode === BEACON_OPCODE)) return;
+        this.#beacon.heard(originKey, runtime.now());
+        this.#beaconAlarm.want(this.#beacon.deadline);
+      },
       stirred: () => this.#stirred(),
     });
     this.#spreading = this.#spreadingOf(options);
@@ -194,6 +220,14 @@ export class Session {
     };
   }
 
+  /** Not what somebody else signed, which would travel as ours; nor what leaves no room for our own signature. */
+  canCarry(message: Message): boolean {
+    const { limits, id } = this.#network;
+    const { signer } = message as Partial<SignedMessage>;
+    if (signer !== undefined && !signer.equals(id)) return false;
+    return message.body.length <= limits.maxMessageBytes - ITEM_HEADER_BYTES - 1;
+  }
+
   publish(message: Message): Delivery {
     return this.#carrier.publish(message);
   }
@@ -218,12 +252,16 @@ export class Session {
     this.#links.close();
     this.#alarm.stop();
     this.#censusAlarm.stop();
+    this.#beaconAlarm.stop();
     this.#census.poll(Number.POSITIVE_INFINITY);
     this.#window.clear();
   }
 
   receive({ peer, message, reply }: MessageContext): void {
     if (!isGossip(message.opcode) || this.#conduct.isBanned(peer.id.text)) return;
+    const { opcode } = message;
+    // No broadcasts for it, in no way: neither a link nor an answer.
+    if (!peer.passing && !peer.writable && opcode !== HelloMessage.opcode) return;
     const from = peer.id.text;
     const now = this.#network.runtime.now();
     const push = message.as(PushMessage);
@@ -233,7 +271,7 @@ export class Session {
     }
     const announced = message.as(AnnounceMessage);
     if (announced !== undefined) this.#spreading.receiveAnnounce(from, announced, now);
-    else if (message.opcode === PruneMessage.opcode) this.#spreading.receivePrune(from, now);
+    else if (opcode === PruneMessage.opcode) this.#spreading.receivePrune(from, now);
     else this.#rest({ peer, message, reply } as MessageContext, now);
     this.#carrier.flush();
     this.#stirred();
@@ -305,6 +343,7 @@ export class Session {
       timer2Ms: options.graftTimeoutMs,
       batchMs: options.announceEveryMs,
       pruneEveryMs: options.pruneEveryMs,
+      joinLazily: true,
       rootOf: ({ item }) => item.originKey,
       sizeOf: ({ item }) => item.bytes.length,
     });

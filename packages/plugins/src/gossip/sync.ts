@@ -39,7 +39,7 @@ const HEADER_BYTES = 8;
 /** Neighbours that wait for their turn. */
 const MAX_WAITING = 8;
 /** With a new neighbour, again when what was under way as it came has settled. */
-const AGAIN_MS = 3_000;
+const AGAIN_MS = 1_500;
 
 export class Sync {
   readonly #options: SyncOptions;

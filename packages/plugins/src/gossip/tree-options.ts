@@ -64,6 +64,11 @@ export interface PlumtreeOptions<P> {
    * are under way together. Only with one eager link. Default: at once, by every duplicate, as in the paper.
    */
   readonly pruneEveryMs?: number;
+  /**
+   * A link that comes up beside a tree that is there (some links are eager, others were pruned) begins lazy, so that it
+   * costs no duplicates; and who has no eager link asks for one. Default: every link begins eager, as in the paper.
+   */
+  readonly joinLazily?: boolean;
   /** Who said it: the least of them is the root. Default: every message has its own. */
   readonly rootOf?: (payload: P) => string;
   /** How long after a prune the same peer is not pruned again. Default 1,000. */

@@ -17,7 +17,7 @@ export interface WindowOptions {
   readonly maxBytes?: number;
   /** Default 20 minutes. */
   readonly keepMs?: number;
-  /** Default 2,000. */
+  /** Default 1,000. */
   readonly settledMs?: number;
 }
 
@@ -46,7 +46,7 @@ export class Window {
     maxItems = 65_536,
     maxBytes = 33_554_432,
     keepMs = 1_200_000,
-    settledMs = 2_000,
+    settledMs = 1_000,
   }: WindowOptions = {}) {
     this.#maxItems = maxItems;
     this.#maxBytes = maxBytes;

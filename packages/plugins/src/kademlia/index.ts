@@ -31,6 +31,7 @@ import { nodeIdOf } from "./node-id.ts";
 import { Overlay } from "./overlay.ts";
 import { DynamicSolver, staticBits } from "./puzzle.ts";
 import { Server } from "./server.ts";
+import { spread } from "./spread.ts";
 import { Store } from "./store.ts";
 import {
   contentValue,
@@ -165,7 +166,8 @@ export class Kademlia implements Plugin {
 
   async #start(network: Network): Promise<void> {
     const { storage, puzzle, addresses, ...options } = this.#options;
-    const awaited = (): boolean => this.#isAwaited(network);
+    const awaited = (): boolean =>
+      network.networkState().plugins.some(({ status }) => status === "starting");
     const solution = await solve(network, puzzle, awaited);
     const snapshot = await loadSnapshot(network, storage);
     // The network does not wait for ever, and calls nothing that would stop what is begun now.
@@ -188,11 +190,6 @@ export class Kademlia implements Plugin {
     });
     this.#parts = { overlay, server: new Server(overlay, store), values, keeper };
     keeper.start();
-  }
-
-  #isAwaited(network: Network): boolean {
-    const { plugins } = network.networkState();
-    return plugins.some(({ name, status }) => name === this.name && status === "starting");
   }
 
   newMessage(context: MessageContext): Promise<void> | undefined {
@@ -256,6 +253,18 @@ export class Kademlia implements Plugin {
   closest(target: PeerId | Uint8Array, n = 16): OverlayNode[] {
     if (!Number.isInteger(n) || n < 0) throw new RangeError("n must be a whole number from 0");
     return this.#serving().overlay.table.closest(placeOf(target), n).map(nodeOf);
+  }
+
+  /**
+   * Some of the nodes that this node knows of, without asking: for whoever wants lasting links. Over as many subnets as
+   * there are, each equally likely, so that many keys in few subnets are few.
+   */
+  sample(n: number): OverlayNode[] {
+    if (!Number.isInteger(n) || n < 0) throw new RangeError("n must be a whole number from 0");
+    const { overlay } = this.#serving();
+    const { table, self } = overlay;
+    const all = table.closest(self.nodeId, table.size);
+    return spread(all, n, (bound) => overlay.random(bound)).map(nodeOf);
   }
 
   /** Keeps at most 1,024 bytes on the nodes nearest to their key, and puts them again every hour. */
@@ -340,7 +349,7 @@ async function solve(
   for (;;) {
     const solution = solver.run(5_000);
     if (solution !== undefined) return solution;
-    await new Promise<void>((resolve) => network.runtime.setTimer(resolve, 0));
+    await new Promise<void>((resolve) => network.runtime.setTimer(resolve, 1));
     if (!awaited()) throw tooLate();
   }
 }

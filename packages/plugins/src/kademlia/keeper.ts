@@ -75,14 +75,18 @@ export class Keeper {
   /** Our own neighbourhood was looked up, since anybody is known. */
   #settled = false;
   #settledAt = 0;
+  /** A bootstrap address was reached once; until then we and those who came through us may be an island. */
+  #reached: boolean;
   #retryMs = FIRST_RETRY_MS;
   #retryAt = 0;
   #savedAt: number;
   #saving: Promise<void> | undefined;
   #expiredAt: number;
   #told = -1;
-  /** Nodes to dial first: anchors, then those kept. */
-  #kept: readonly Uint8Array[];
+  /** Whom we knew last, nearest or most trusted first: as records. */
+  #known: readonly Uint8Array[];
+  /** Those of them that are still to be tried in this round. */
+  #untried: readonly Uint8Array[];
 
   constructor(overlay: Overlay, store: Store, values: Values, options: KeeperOptions) {
     this.#overlay = overlay;
@@ -90,10 +94,12 @@ export class Keeper {
     this.#store = store;
     this.#values = values;
     this.#options = options;
+    this.#reached = options.bootstrap.length === 0;
     this.#savedAt = overlay.now;
     this.#expiredAt = overlay.now;
     const { snapshot } = options;
-    this.#kept = snapshot === undefined ? [] : [...snapshot.anchors, ...snapshot.records];
+    this.#known = snapshot === undefined ? [] : [...snapshot.anchors, ...snapshot.records];
+    this.#untried = this.#known;
   }
 
   start(): void {
@@ -145,12 +151,16 @@ export class Keeper {
     for (const contact of candidates.take(CHECKS_PER_TURN)) this.#meet(contact);
     this.#once("dial", () => this.#dialFound());
     if (table.size === 0) {
+      if (this.#settled) this.#untried = this.#known;
       this.#settled = false;
       this.#once("join", () => this.#join());
-    } else if (!this.#settled || now - this.#settledAt >= refreshMs) {
-      this.#once("join", () => this.#settle());
     } else {
-      this.#once("refresh", () => this.#refresh(refreshMs));
+      if (!this.#reached) this.#once("bootstrap", () => this.#bootstrap());
+      if (!this.#settled || now - this.#settledAt >= refreshMs) {
+        this.#once("join", () => this.#settle());
+      } else {
+        this.#once("refresh", () => this.#refresh(refreshMs));
+      }
     }
     this.#once("republish", () => this.#values.republish(republishMs));
     if (storage !== undefined && now - this.#savedAt >= saveMs) {
@@ -165,7 +175,7 @@ export class Keeper {
     this.#store.expire(this.#network.runtime.wallClock());
     const nearest = this.#overlay.table.closest(this.#overlay.self.nodeId, MAX_LAST_KNOWN);
     // Should all of them seem to be gone, it may be that only we were: then these are asked first.
-    if (nearest.length > 0) this.#kept = nearest.map(({ record }) => record.bytes);
+    if (nearest.length > 0) this.#known = nearest.map(({ record }) => record.bytes);
   }
 
   #meet(contact: NodeContact): void {
@@ -213,15 +223,30 @@ export class Keeper {
 
   /** Nobody is known: those kept from the last time, with them the bootstrap addresses, with growing patience. */
   async #join(): Promise<void> {
+    if (this.#untried.length === 0) {
+      if (this.#overlay.now < this.#retryAt) return;
+      this.#untried = this.#known;
+    }
+    await this.#tryKnown();
+    if (this.#overlay.table.size === 0) await this.#bootstrap();
+  }
+
+  async #bootstrap(): Promise<void> {
     if (this.#overlay.now < this.#retryAt) return;
-    const kept = this.#kept.slice(0, KEPT_PER_TURN);
-    this.#kept = this.#kept.slice(kept.length);
-    await Promise.allSettled(kept.map((bytes) => this.#remember(bytes)));
-    if (this.#overlay.table.size > 0) return;
-    await Promise.allSettled(this.#options.bootstrap.map((address) => this.#dial(address)));
-    if (this.#kept.length > 0) return;
     this.#retryAt = this.#overlay.now + this.#retryMs;
     this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS);
+    const dials = this.#options.bootstrap.map((address) => this.#dial(address));
+    for (const { status } of await Promise.allSettled(dials)) {
+      if (status !== "fulfilled" || this.#reached) continue;
+      this.#reached = true;
+      this.#settledAt = Number.NEGATIVE_INFINITY;
+    }
+  }
+
+  async #tryKnown(): Promise<void> {
+    const some = this.#untried.slice(0, KEPT_PER_TURN);
+    this.#untried = this.#untried.slice(some.length);
+    await Promise.allSettled(some.map((bytes) => this.#remember(bytes)));
   }
 
   async #remember(bytes: Uint8Array): Promise<void> {
@@ -244,6 +269,7 @@ export class Keeper {
     const { table, self } = this.#overlay;
     // Nobody has answered yet: the checks are under way.
     if (table.closest(self.nodeId, 1).length === 0) return;
+    if (this.#settled) await this.#revisit();
     const found = await this.#overlay.lookup(self.nodeId);
     if (found.length === 0) return;
     this.#settledAt = this.#overlay.now;
@@ -251,8 +277,14 @@ export class Keeper {
     this.#settled = true;
     this.#joined.resolve();
     this.#retryMs = FIRST_RETRY_MS;
-    const kept = this.#kept.slice(0, KEPT_PER_TURN);
-    await Promise.allSettled(kept.map((bytes) => this.#remember(bytes)));
+    await this.#tryKnown();
+  }
+
+  /** One bootstrap address again, so that two halves of a network that was cut do not stay two. */
+  async #revisit(): Promise<void> {
+    const { bootstrap } = this.#options;
+    const address = bootstrap[bootstrap.length < 2 ? 0 : this.#overlay.random(bootstrap.length)];
+    if (address !== undefined) await Promise.allSettled([this.#dial(address)]);
   }
 
   async #refresh(olderThanMs: number): Promise<void> {
@@ -281,7 +313,7 @@ export class Keeper {
     const bytesOf = (contact: NodeContact): Uint8Array => contact.record.bytes;
     // Who was alone this time has not learnt that the others are gone.
     const alone = nearest.length === 0;
-    const records = alone ? this.#kept : nearest.map(bytesOf);
+    const records = alone ? this.#known : nearest.map(bytesOf);
     const anchors = alone ? (snapshot?.anchors ?? []) : lasting.slice(0, MAX_ANCHORS).map(bytesOf);
     try {
       await storage.save(encodeSnapshot({ seq: record.seq, records, anchors }));

@@ -28,4 +28,12 @@ export {
   verifyPuzzle,
 } from "./puzzle.ts";
 export { Siblings } from "./siblings.ts";
+export {
+  decodeSnapshot,
+  encodeSnapshot,
+  MAX_ANCHORS,
+  MAX_KEPT_RECORDS,
+  type Snapshot,
+} from "./snapshot.ts";
+export { spread } from "./spread.ts";
 export { type Insertion, RoutingTable, type RoutingTableOptions } from "./table.ts";

@@ -23,7 +23,7 @@ import { Candidates } from "./candidates.ts";
 import { Contacts, type NodeContact, type PuzzleBits } from "./contacts.ts";
 import { Lookup } from "./lookup.ts";
 import { LookupRequest, LookupResponse, MAX_RECORDS } from "./messages.ts";
-import { type Contact, nodeIdOf } from "./node-id.ts";
+import { type Contact, compareDistance, nodeIdOf } from "./node-id.ts";
 import { type Question, Rpc } from "./rpc.ts";
 import { type SearchOptions, search } from "./search.ts";
 import { RoutingTable } from "./table.ts";
@@ -174,8 +174,21 @@ export class Overlay {
 
   /** A node was heard of at first hand. Whoever stands in its way is asked whether it lives. */
   seen(contact: NodeContact, answered: boolean): void {
-    const { check } = this.table.insert(contact, { answered }, this.now);
+    const present = this.table.get(contact.id);
+    // Its news may have come while we waited for it.
+    const newer = present !== undefined && present.record.seq > contact.record.seq;
+    const { check } = this.table.insert(newer ? present : contact, { answered }, this.now);
     if (check !== undefined) this.check(check);
+  }
+
+  /**
+   * Whether we are among the nodes that keep what has this key: as far as we know, fewer than 2 * s are nearer. Twice,
+   * for whoever brings it may not know of all that we know of.
+   */
+  isOurs(key: Uint8Array): boolean {
+    const { s } = this.options;
+    const last = this.table.closest(key, 2 * s)[2 * s - 1];
+    return last === undefined || compareDistance(key, this.self.nodeId, last.nodeId) < 0;
   }
 
   /** Asks whether a node lives, and for its neighbours by the way. Never rejects. */

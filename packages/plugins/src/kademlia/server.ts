@@ -150,12 +150,10 @@ export class Server {
   }
 
   #keep(bytes: Uint8Array): Stored {
-    const { network, table } = this.#overlay;
+    const { network } = this.#overlay;
     try {
       const value = readValue(bytes, network.networkId);
-      if (!table.isSibling(value.key) && table.siblings().length >= this.#overlay.options.s) {
-        return STORED.elsewhere;
-      }
+      if (!this.#overlay.isOurs(value.key)) return STORED.elsewhere;
       return this.#store.put(value, network.runtime.wallClock());
     } catch (error) {
       if (error instanceof NetworkError) return STORED.malformed;

@@ -264,14 +264,9 @@ export class RoutingTable<C extends Contact> {
   #offer(prefix: number, nearest: Nearest<C>, filter: ((contact: C) => boolean) | undefined): void {
     const bucket = this.#buckets[prefix];
     if (bucket === undefined) return;
-    for (const entry of bucket.members) {
-      if (entry.checked && (filter === undefined || filter(entry.contact))) {
-        nearest.offer(entry.contact);
-      }
-    }
-    for (const entry of bucket.extra) {
-      if (entry.checked && (filter === undefined || filter(entry.contact))) {
-        nearest.offer(entry.contact);
+    for (const list of [bucket.members, bucket.extra]) {
+      for (const { checked, contact } of list) {
+        if (checked && (filter === undefined || filter(contact))) nearest.offer(contact);
       }
     }
   }

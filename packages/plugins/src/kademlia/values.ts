@@ -99,10 +99,8 @@ export class Values {
   }
 
   async #put(value: Value, signal?: AbortSignal): Promise<number> {
-    const { table, options } = this.#overlay;
     const nodes = await this.#overlay.lookup(value.key, { signal });
-    const ours = table.isSibling(value.key) || table.size < options.s;
-    if (ours) this.#store.put(value, this.#wallClock());
+    if (this.#overlay.isOurs(value.key)) this.#store.put(value, this.#wallClock());
     return this.#send(value, nodes, signal);
   }
 

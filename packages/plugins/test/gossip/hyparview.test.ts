@@ -154,6 +154,18 @@ describe("neighbours", () => {
     expect(dialled).toEqual(["a"]);
   });
 
+  test("a dismissed neighbour is told so, forgotten and replaced", () => {
+    const { machine, said, dialled, links, ask } = node({ active: 2 });
+    ask("bad");
+    ask("good");
+    machine.remember(["p"], 0);
+    machine.dismiss("bad", 1);
+    expect(said.at(-1)).toEqual({ to: "bad", message: { kind: "disconnect", leaving: true } });
+    expect([...links]).toEqual(["good"]);
+    expect(machine.passive.has("bad")).toBe(false);
+    expect(dialled).toEqual(["p"]);
+  });
+
   test("leaving says goodbye, and is not remembered", () => {
     const { machine, said, links, ask } = node();
     ask("a");

@@ -216,11 +216,12 @@ describe("a table", () => {
     after: fc.nat({ max: 10 }),
   });
 
-  it("keeps its rules whatever happens to it", () => {
+  it("keeps its rules whatever happens to it", { timeout: 30_000 }, () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200, size: "max" }), (steps) => {
         const table = new RoutingTable<Contact>(options);
         const healthy = new Set<string>();
+        const heard = new Set<string>();
         let now = 0;
         for (const { what, who, after } of steps) {
           now += after;
@@ -229,19 +230,24 @@ describe("a table", () => {
           const siblings = table.siblings(8);
           if (what === "insert" || what === "signed") {
             const answered = what === "insert";
+            heard.add(one.id);
             if (answered) healthy.add(one.id);
+            const wanted = table.wants(one);
             const { added, check } = table.insert(one, { answered }, now);
             expect(added).toBe(!before.includes(one) && table.get(one.id) === one);
+            if (answered) expect(added).toBe(wanted);
             if (check !== undefined) {
               expect(prefixOf(check)).toBe(prefixOf(one));
               expect(answered && !added && table.get(check.id) === check).toBe(true);
             }
           } else if (what === "answered") {
             table.answered(one.id, now);
-            // Whom the table does not know, it does not learn by a word.
-            if (table.get(one.id) !== undefined) healthy.add(one.id);
+            // Whom the table never heard of, it does not learn by a word; one that waits, it remembers.
+            if (heard.has(one.id)) healthy.add(one.id);
+            else expect(table.get(one.id)).toBeUndefined();
           } else {
             healthy.delete(one.id);
+            if (what === "delete") heard.delete(one.id);
             if (what === "failed") table.failed(one.id, now);
             else table.delete(one.id);
           }

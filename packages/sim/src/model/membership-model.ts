@@ -142,6 +142,19 @@ export class MembershipModel {
     }
   }
 
+  /** `node` has had enough of `peer`. */
+  dismiss(node: number, peer: number): void {
+    this.machines[node]?.dismiss(String(peer), this.now);
+    this.settle();
+  }
+
+  /** Whoever has nobody left asks one of `bootstraps`, as a program does that knows their addresses. */
+  rejoin(bootstraps: readonly number[]): void {
+    for (const node of this.living()) {
+      if (this.machines[node]?.active.size === 0) this.join(node, this.#random.pick(bootstraps));
+    }
+  }
+
   /** Living neighbours. */
   links(node: number): number[] {
     const links: number[] = [];

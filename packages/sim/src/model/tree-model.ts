@@ -24,6 +24,8 @@ export interface TreeModelOptions {
   readonly optimise?: number;
   /** Default: everybody lives. */
   readonly isAlive?: (node: number) => boolean;
+  /** `peer` announced to `node` and did not answer its graft. */
+  readonly blamed?: (node: number, peer: number) => void;
   /** Of a broadcast, in the order of arrival. */
   readonly delivered?: (node: number, hops: number, afterMs: number) => void;
 }
@@ -103,6 +105,7 @@ export class TreeModel {
         },
         push: (to: string, id: string, _payload: null, hops: number): void => {
           if (!this.#silent.has(node)) this.#send(node, to, "push", id, hops, undefined);
+          else this.#send(node, to, "announce", undefined, 0, [{ id, hops }]);
         },
         announce: (to: string, entries: readonly Announcement[]): void => {
           this.#send(node, to, "announce", undefined, 0, entries);
@@ -111,8 +114,10 @@ export class TreeModel {
         graft: (to: string, id: string | undefined, hops: number): void => {
           this.#send(node, to, "graft", id, hops, undefined);
         },
-        penalise: (_peer: string, why: string): void => {
-          if (why === "promise") this.#broken++;
+        penalise: (peer: string, why: string): void => {
+          if (why !== "promise") return;
+          this.#broken++;
+          options.blamed?.(node, Number(peer));
         },
       };
       return new Plumtree<null>({ ...settings, out });
@@ -127,7 +132,7 @@ export class TreeModel {
     this.machines[node]?.down(String(peer));
   }
 
-  /** They receive, announce, and send payload to nobody, whatever is asked. */
+  /** They receive, announce to everybody, and send payload to nobody, whatever is asked. */
   silence(nodes: Iterable<number>): void {
     for (const node of nodes) this.#silent.add(node);
   }

@@ -2,7 +2,6 @@
  * Work: a long computation in pieces, so that its progress shows and an interruption is heard.
  */
 
-import { settled } from "../clock.ts";
 import type { Random } from "../random.ts";
 import type { ScenarioContext } from "../scenario.ts";
 
@@ -27,14 +26,12 @@ export class Work {
 
   /** Makes so many steps. Rejects with the signal's reason. */
   async each(steps: number, what: string, step: () => void): Promise<void> {
-    const { signal } = this.#context;
     for (let left = steps; left > 0; left -= PIECE) {
       const piece = Math.min(left, PIECE);
       for (let i = 0; i < piece; i++) step();
       this.#done += piece;
       this.#context.progress(this.#done, this.#total, what);
-      await settled();
-      signal.throwIfAborted();
+      await this.#context.rest();
     }
   }
 }
