@@ -335,11 +335,7 @@ export class LivePeer implements Peer, MessageOrigin {
   }
 
   #post(lane: Lane, message: Message, nonce: number, flags: number): Promise<void> {
-    try {
-      return this.#send(lane, message, nonce, flags).sent;
-    } catch (error) {
-      return refused(error);
-    }
+    return sentOrRefused(() => this.#send(lane, message, nonce, flags));
   }
 
   #send(lane: Lane, message: Message, nonce: number, flags: number): Batch {
@@ -385,17 +381,17 @@ export class LivePeer implements Peer, MessageOrigin {
   }
 
   #postCore(lane: Lane, opcode: number, body: readonly Uint8Array[]): Promise<void> {
-    try {
-      return this.stream.send(lane, opcode, 0, 0, body).sent;
-    } catch (error) {
-      return refused(error);
-    }
+    return sentOrRefused(() => this.stream.send(lane, opcode, 0, 0, body));
   }
 }
 
-/** A rejection that crashes nobody who does not look at it. */
-function refused(error: unknown): Promise<void> {
-  const rejection = Promise.reject(error);
-  rejection.catch(() => {});
-  return rejection;
+/** When a batch is out, or a rejection that crashes nobody who does not look at it. */
+function sentOrRefused(send: () => Batch): Promise<void> {
+  try {
+    return send().sent;
+  } catch (error) {
+    const rejection = Promise.reject(error);
+    rejection.catch(() => {});
+    return rejection;
+  }
 }

@@ -17,6 +17,7 @@ import { net } from "@testudo/transports/net";
 import { noauth } from "@testudo/transports/noauth";
 import { noise, noiseChacha } from "@testudo/transports/noise";
 import { shs } from "@testudo/transports/shs";
+import { type DiscoveryOptions, discovery } from "./discovery.ts";
 import { lazy } from "./lazy.ts";
 
 export {
@@ -61,6 +62,7 @@ export {
   text,
   toWebStreams,
 } from "@testudo/core";
+export type { DiscoveryOptions } from "./discovery.ts";
 
 export interface CreateNetworkOptions extends NetworkOptions {
   /** Of `shs`: 32 bytes or their base64. Default: the network id. */
@@ -69,6 +71,11 @@ export interface CreateNetworkOptions extends NetworkOptions {
   readonly keepalive?: KeepaliveOptions | false;
   /** Options of the latency plugin; `false`: none. */
   readonly latency?: LatencyOptions | false;
+  /**
+   * Finds nodes by their ids and carries messages with `reach: "network"` to all of them: the plugins kademlia
+   * and gossip, joined through `bootstrap`. Default: neither.
+   */
+  readonly discovery?: DiscoveryOptions;
 }
 
 /**
@@ -136,12 +143,13 @@ function overUdp(): Transport {
  * option of `Network` may be given; `stacks` replaces the default ones. Throws what `Network` throws.
  */
 export function createNetwork(options: CreateNetworkOptions = {}): Network {
-  const { appKey, keepalive: alive = {}, latency: audit = {}, ...rest } = options;
+  const { appKey, keepalive: alive = {}, latency: audit = {}, discovery: found, ...rest } = options;
   const network = new Network({ stacks: defaultStacks(appKey), ...rest });
   // `listen` and `add` wait for their start-up, so nobody has to await it here.
   for (const plugin of [
     alive === false ? undefined : keepalive(alive),
     audit === false ? undefined : latency(audit),
+    found === undefined ? undefined : discovery(found),
   ]) {
     if (plugin === undefined) continue;
     network.registerPlugin(plugin).catch((error: unknown) => {
