@@ -81,7 +81,7 @@ export interface SessionOptions {
   maxBytes: number;
   /** Origins whose marks are kept. Default 16,384. */
   maxOrigins: number;
-  /** How wrong a clock may be. Default 25 hours. */
+  /** How far two clocks may be apart. Default 49 hours. */
   maxSkewMs: number;
   /** What one peer may do in a second. */
   conduct: ConductOptions | undefined;
