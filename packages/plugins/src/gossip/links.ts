@@ -177,8 +177,12 @@ export class Links {
     this.#greeted.clear();
   }
 
-  /** It takes what it gets, and answers no question: not one to depend on. */
-  silent(peer: Peer): void {
+  /** Who takes what it gets, and answers no question, is not one to depend on. */
+  answered(peer: Peer, did: boolean): void {
+    if (did) {
+      this.#silent.delete(peer);
+      return;
+    }
     const now = this.#network.runtime.now();
     this.#silent.set(peer, now);
     if (!this.#options.viewed) return;

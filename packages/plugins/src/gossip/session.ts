@@ -177,7 +177,7 @@ export class Session {
       patienceMs: Math.max(QUESTION_MS, options.reconcileMs),
       maxBytes: options.maxBytes,
       any: () => this.#links.any(),
-      silent: (peer) => this.#links.silent(peer),
+      answered: (peer, did) => this.#links.answered(peer, did),
       take: (peer, brought) => this.#carrier.receiveLate(peer, brought),
     });
     this.#links = new Links({

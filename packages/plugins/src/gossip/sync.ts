@@ -30,8 +30,8 @@ export interface SyncOptions {
   readonly maxBytes: number;
   /** Somebody to reconcile with. */
   readonly any: () => Peer | undefined;
-  /** It did not answer. */
-  readonly silent: (peer: Peer) => void;
+  /** Whether it answered what it was asked. */
+  readonly answered: (peer: Peer, did: boolean) => void;
   readonly take: (peer: Peer, brought: readonly Brought[]) => void;
 }
 
@@ -134,6 +134,7 @@ export class Sync {
         try {
           await this.#reconcile(peer);
           this.#unanswered = 0;
+          this.#options.answered(peer, true);
         } catch (error) {
           this.#failed(peer, error);
         }
@@ -146,10 +147,10 @@ export class Sync {
 
   /** Whoever stays silent costs this round nothing but the time: somebody else is asked. */
   #failed(peer: Peer, error: unknown): void {
-    const { network, any, silent } = this.#options;
+    const { network, any, answered } = this.#options;
     network.logger.debug({ peer: peer.id.text, error }, "a reconciliation ended early");
     if (!(error instanceof NetworkError && error.code === "REQUEST_TIMEOUT")) return;
-    silent(peer);
+    answered(peer, false);
     if (this.#unanswered >= MAX_OTHERS) this.#unanswered = 0;
     else {
       this.#unanswered++;
