@@ -31,6 +31,12 @@ const PRINTED: Readonly<Record<string, readonly string[]>> = {
     "who dials the old way now: DIAL_REFUSED",
     "numbers lost on the way: 0",
   ],
+  "07-discovery.ts": [
+    "nodes that each of them knows: 11",
+    "alice found bob by his key: true",
+    "kept by others: true and read: back at four",
+    "dave is back, without any address to begin with",
+  ],
   "08-gossip.ts": [
     "it has reached 7 nodes, and that is all",
     "one who came late: the tortoise is at the first bend",

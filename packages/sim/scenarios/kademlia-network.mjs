@@ -32,7 +32,7 @@ export const scenario = defineScenario({
       options: (index) => ({ d: PATHS[index % PATHS.length] }),
       wrap: (overlay, index) => adversary(overlay, () => wicked.has(index)),
     });
-    await settle(world, 60_000, progress);
+    await settle(world, 45_000, progress);
 
     const order = world.random.sample(
       all.map((_, index) => index),

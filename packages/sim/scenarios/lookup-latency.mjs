@@ -20,7 +20,7 @@ export const scenario = defineScenario({
   async run({ seed, nodes, signal, progress }) {
     const world = new World({ seed, signal, link: LINK });
     const all = await join(world, nodes, { progress });
-    await settle(world, 60_000, progress);
+    await settle(world, 45_000, progress);
     const sizes = all.map(({ overlay }) => overlay.size).sort((a, b) => a - b);
 
     const rows = [];

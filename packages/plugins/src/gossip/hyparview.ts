@@ -18,7 +18,7 @@
 
 import { ActiveView } from "./active-view.ts";
 import { Budget } from "./budget.ts";
-import { MAX_NAME, MAX_SHUFFLED, type MembershipMessage } from "./membership-message.ts";
+import { isName, type MembershipMessage, namesOf } from "./membership-message.ts";
 import {
   type HyParViewOptions,
   type MembershipOut,
@@ -28,18 +28,11 @@ import {
 import { Mending } from "./mending.ts";
 import { Names } from "./names.ts";
 import { Walks } from "./walks.ts";
+import { Wishes, type WishKind } from "./wishes.ts";
 
 export type { MembershipMessage } from "./membership-message.ts";
 export type { HyParViewOptions, MembershipOut } from "./membership-options.ts";
 
-/** Somebody we want as a neighbour. */
-interface Wish {
-  readonly kind: "join" | "fill" | "newcomer" | "reunion";
-  asked: boolean;
-  deadline: number;
-}
-
-const MAX_WISHES = 16;
 const MAX_CONTACTS = 16;
 
 export class HyParView {
@@ -49,7 +42,7 @@ export class HyParView {
   readonly #passive: Names;
   readonly #contacts: Names;
   readonly #mending = new Mending();
-  readonly #wishes = new Map<string, Wish>();
+  readonly #wishes = new Wishes();
   /** Asked in vain since the last shuffle. */
   readonly #tried = new Set<string>();
   readonly #walks: Walks;
@@ -196,22 +189,14 @@ export class HyParView {
 
   /** Gives up what waits too long. Returns when to be called next, in ms. */
   poll(now: number): number | undefined {
-    let next: number | undefined;
-    let late = false;
-    for (const [peer, wish] of this.#wishes) {
-      if (wish.deadline > now) {
-        if (next === undefined || wish.deadline < next) next = wish.deadline;
-        continue;
-      }
-      late = true;
-      this.#wishes.delete(peer);
+    const late = this.#wishes.takeLate(now);
+    for (const peer of late) {
       this.#passive.delete(peer);
       this.#tried.add(peer);
       this.#out.release(peer);
     }
-    if (!late) return next;
-    this.#fill(now);
-    return this.poll(now);
+    if (late.length > 0) this.#fill(now);
+    return this.#wishes.deadline;
   }
 
   #onJoin(from: string, now: number): void {
@@ -341,19 +326,17 @@ export class HyParView {
     this.#out.release(peer);
   }
 
-  #wish(peer: string, kind: Wish["kind"], now: number): void {
+  #wish(peer: string, kind: WishKind, now: number): void {
     if (peer === this.#options.self || this.#active.has(peer) || this.#wishes.has(peer)) return;
-    if (this.#wishes.size >= MAX_WISHES || !this.#active.groupIsFree(peer)) return;
-    this.#wishes.set(peer, { kind, asked: false, deadline: now + this.#options.dialTimeoutMs });
+    if (this.#wishes.isFull || !this.#active.groupIsFree(peer)) return;
+    this.#wishes.add(peer, kind, now + this.#options.dialTimeoutMs);
     this.#out.dial(peer);
   }
 
   /** Asks passive names until enough are asked to fill the active view; the contacts when nobody is left. */
   #fill(now: number): void {
     for (;;) {
-      let wanted = this.#active.free;
-      for (const wish of this.#wishes.values()) if (wish.kind !== "newcomer") wanted--;
-      if (wanted <= 0 || this.#wishes.size >= MAX_WISHES) return;
+      if (this.#active.free <= this.#wishes.filling || this.#wishes.isFull) return;
       const peer = this.#passive.anyThat((name) => this.#isCandidate(name));
       if (peer !== undefined) {
         this.#wish(peer, "fill", now);
@@ -412,21 +395,6 @@ export class HyParView {
   }
 
   #isName(name: unknown): name is string {
-    return (
-      typeof name === "string" &&
-      name !== "" &&
-      name.length <= MAX_NAME &&
-      name !== this.#options.self
-    );
+    return isName(name) && name !== this.#options.self;
   }
-}
-
-function namesOf(claimed: readonly string[]): readonly string[] {
-  if (!Array.isArray(claimed)) return [];
-  const names: string[] = [];
-  for (const name of claimed) {
-    if (names.length >= MAX_SHUFFLED) break;
-    if (typeof name === "string" && name.length <= MAX_NAME) names.push(name);
-  }
-  return names;
 }

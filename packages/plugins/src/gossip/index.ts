@@ -189,5 +189,5 @@ const DEFAULTS = {
   maxItems: 65_536,
   maxBytes: 33_554_432,
   maxOrigins: 16_384,
-  maxSkewMs: 90_000_000,
+  maxSkewMs: 176_400_000,
 } as const;

@@ -40,6 +40,8 @@ export interface LinksOptions {
   readonly greeted: (peer: Peer, hello: Hello) => void;
 }
 
+/** How long whoever did not answer is no neighbour. */
+const SILENT_MS = 300_000;
 /** How much more often who is alone looks for others. */
 const ALONE_PART = 4;
 
@@ -51,9 +53,12 @@ export class Links {
   /** Who said hello. */
   readonly #speakers = new Map<string, Peer>();
   readonly #greeted = new Set<Peer>();
+  /** Who did not answer a question, and when. */
+  readonly #silent = new WeakMap<Peer, number>();
   /** Said hello, and are not writable. */
   readonly #unwritable = new Map<Peer, Hello>();
   readonly #holds = new Map<string, () => void>();
+  readonly #dials = new Set<AbortController>();
   readonly #closed = new AbortController();
   #timer: Timer | undefined;
   #looking = false;
@@ -98,12 +103,12 @@ export class Links {
     return this.#view.passive;
   }
 
-  /** Somebody who speaks gossip, all equally likely. */
+  /** Somebody who speaks gossip, and answers, if there is one; all equally likely. */
   any(): Peer | undefined {
-    const peers = [...this.#speakers.values()];
-    return peers.length === 0
-      ? undefined
-      : peers[randomInteger(this.#network.runtime, peers.length)];
+    const all = [...this.#speakers.values()];
+    const answering = all.filter((peer) => !this.#isSilent(peer));
+    const peers = answering.length === 0 ? all : answering;
+    return peers[randomInteger(this.#network.runtime, Math.max(1, peers.length))];
   }
 
   added(peer: Peer): void {
@@ -148,13 +153,20 @@ export class Links {
   membership(peer: Peer, { message, records }: Membership): void {
     const scope = scopeOf(peer);
     for (const record of records) this.#options.directory.read(record, scope);
+    const asks = message.kind === "join" || message.kind === "neighbor";
+    if (asks && this.#isSilent(peer)) {
+      this.#send(peer.id.text, { kind: "neighbor-reply", accepted: false });
+      return;
+    }
     this.#view.receive(peer.id.text, message, this.#network.runtime.now());
     this.#look();
   }
 
   /** Says goodbye to the neighbours. Holds no timer and no peer afterwards. */
   close(): void {
-    this.#closed.abort(new Error("gossip is closing"));
+    const reason = new Error("gossip is closing");
+    this.#closed.abort(reason);
+    for (const dial of this.#dials) dial.abort(reason);
     this.#view.leave();
     this.#timer?.cancel();
     this.#alarm.stop();
@@ -163,6 +175,24 @@ export class Links {
     this.#speakers.clear();
     this.#unwritable.clear();
     this.#greeted.clear();
+  }
+
+  /** Who takes what it gets, and answers no question, is not one to depend on. */
+  answered(peer: Peer, did: boolean): void {
+    if (did) {
+      this.#silent.delete(peer);
+      return;
+    }
+    const now = this.#network.runtime.now();
+    this.#silent.set(peer, now);
+    if (!this.#options.viewed) return;
+    this.#view.dismiss(peer.id.text, now);
+    this.#look();
+  }
+
+  #isSilent(peer: Peer): boolean {
+    const since = this.#silent.get(peer);
+    return since !== undefined && this.#network.runtime.now() - since < SILENT_MS;
   }
 
   #greet(peer: Peer): void {
@@ -191,8 +221,10 @@ export class Links {
   #dial(to: string): void {
     const now = this.#network.runtime.now();
     const { directory, conduct } = this.#options;
-    if (this.#network.peers.has(to)) {
-      this.#view.connected(to, now);
+    const there = this.#network.peers.get(to);
+    if (there !== undefined) {
+      if (this.#isSilent(there)) this.#view.unreachable(to, now);
+      else this.#view.connected(to, now);
       return;
     }
     if (conduct.isBanned(to) || this.#closed.signal.aborted) {
@@ -205,14 +237,18 @@ export class Links {
   }
 
   async #reach(to: string, target: string | PeerId): Promise<void> {
-    const { signal } = this.#closed;
+    // A signal of its own for each: many listeners of one would be taken for a leak.
+    const dial = new AbortController();
+    this.#dials.add(dial);
     let peer: Peer | undefined;
     try {
-      peer = await this.#network.add(target, { passing: true, signal });
+      peer = await this.#network.add(target, { passing: true, signal: dial.signal });
     } catch (error) {
       this.#network.logger.debug({ peer: to, error }, "a neighbour of gossip was not reached");
+    } finally {
+      this.#dials.delete(dial);
     }
-    if (signal.aborted) return;
+    if (this.#closed.signal.aborted) return;
     const now = this.#network.runtime.now();
     if (peer?.connected === true && peer.id.text === to) {
       this.#hold(peer);

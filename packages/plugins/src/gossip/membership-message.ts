@@ -32,3 +32,12 @@ export const MAX_SHUFFLED: number = 32;
 
 /** Characters of a node's name. */
 export const MAX_NAME: number = 128;
+
+export function isName(name: unknown): name is string {
+  return typeof name === "string" && name !== "" && name.length <= MAX_NAME;
+}
+
+/** What can be names at all, and no more than may be. */
+export function namesOf(claimed: readonly string[]): readonly string[] {
+  return Array.isArray(claimed) ? claimed.slice(0, MAX_SHUFFLED).filter(isName) : [];
+}

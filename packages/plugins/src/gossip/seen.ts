@@ -11,8 +11,8 @@
  * makes up push out each other; and those whose time lies ahead of our clock have a quarter of the room,
  * so that the floor stays behind it. An origin that comes back with something new is simply known again.
  *
- * Clocks: an item's time must be within `maxSkewMs` of ours, and `windowMs` more into the past. The bound is wide (a
- * day) because it guards nothing else: replays are told by marks and floor, which no clock moves back. A
+ * Clocks: an item's time must be within `maxSkewMs` of ours, and `windowMs` more into the past. The bound is wide (two
+ * days) because it guards nothing else: replays are told by marks and floor, which no clock moves back. A
  * node that starts anew has no marks; hand it those of its last life (`save`), or it takes what is in reach of
  * its clock once more.
  */
@@ -25,7 +25,7 @@ export interface SeenOptions {
   readonly maxOrigins?: number;
   /** Gaps of one origin in one epoch. Default 64. */
   readonly maxGaps?: number;
-  /** How wrong a clock may be. Default 25 hours. */
+  /** How far two clocks may be apart. Default 49 hours: both may be a day wrong. */
   readonly maxSkewMs?: number;
   /** How old an item may be that is brought late. Default 20 minutes. */
   readonly windowMs?: number;
@@ -82,7 +82,7 @@ export class Seen {
   constructor(options: SeenOptions = {}) {
     this.#maxOrigins = options.maxOrigins ?? 16_384;
     this.#maxGaps = options.maxGaps ?? 64;
-    this.#maxSkewMs = options.maxSkewMs ?? 90_000_000;
+    this.#maxSkewMs = options.maxSkewMs ?? 176_400_000;
     this.#windowMs = options.windowMs ?? 1_200_000;
     if (options.saved !== undefined) this.#load(options.saved);
   }

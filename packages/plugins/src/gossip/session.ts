@@ -81,7 +81,7 @@ export interface SessionOptions {
   maxBytes: number;
   /** Origins whose marks are kept. Default 16,384. */
   maxOrigins: number;
-  /** How wrong a clock may be. Default 25 hours. */
+  /** How far two clocks may be apart. Default 49 hours. */
   maxSkewMs: number;
   /** What one peer may do in a second. */
   conduct: ConductOptions | undefined;
@@ -177,6 +177,7 @@ export class Session {
       patienceMs: Math.max(QUESTION_MS, options.reconcileMs),
       maxBytes: options.maxBytes,
       any: () => this.#links.any(),
+      answered: (peer, did) => this.#links.answered(peer, did),
       take: (peer, brought) => this.#carrier.receiveLate(peer, brought),
     });
     this.#links = new Links({

@@ -7,7 +7,7 @@
  * question of a few hundred bytes.
  */
 
-import { type Network, type Peer, randomInteger, type Timer } from "@testudo/core";
+import { type Network, NetworkError, type Peer, randomInteger, type Timer } from "@testudo/core";
 import {
   type Brought,
   ItemsMessage,
@@ -30,6 +30,8 @@ export interface SyncOptions {
   readonly maxBytes: number;
   /** Somebody to reconcile with. */
   readonly any: () => Peer | undefined;
+  /** Whether it answered what it was asked. */
+  readonly answered: (peer: Peer, did: boolean) => void;
   readonly take: (peer: Peer, brought: readonly Brought[]) => void;
 }
 
@@ -38,6 +40,8 @@ const PART_BYTES = 131_072;
 const HEADER_BYTES = 8;
 /** Neighbours that wait for their turn. */
 const MAX_WAITING = 8;
+/** Others that are asked at once after one that did not answer. */
+const MAX_OTHERS = 3;
 /** With a new neighbour, again when what was under way as it came has settled. */
 const AGAIN_MS = 1_500;
 
@@ -49,6 +53,8 @@ export class Sync {
   readonly #times = new WeakMap<Peer, number>();
   #again: Timer | undefined;
   #newcomers: Peer[] = [];
+  /** In a row. */
+  #unanswered = 0;
   #busy = false;
   #timer: Timer | undefined;
 
@@ -125,14 +131,31 @@ export class Sync {
       for (const peer of this.#waiting) {
         this.#waiting.delete(peer);
         if (!peer.connected) continue;
-        await this.#reconcile(peer).catch((error: unknown) => {
-          const { logger } = this.#options.network;
-          logger.debug({ peer: peer.id.text, error }, "a reconciliation ended early");
-        });
+        try {
+          await this.#reconcile(peer);
+          this.#unanswered = 0;
+          this.#options.answered(peer, true);
+        } catch (error) {
+          this.#failed(peer, error);
+        }
         if (this.#closed.signal.aborted) break;
       }
     } finally {
       this.#busy = false;
+    }
+  }
+
+  /** Whoever stays silent costs this round nothing but the time: somebody else is asked. */
+  #failed(peer: Peer, error: unknown): void {
+    const { network, any, answered } = this.#options;
+    network.logger.debug({ peer: peer.id.text, error }, "a reconciliation ended early");
+    if (!(error instanceof NetworkError && error.code === "REQUEST_TIMEOUT")) return;
+    answered(peer, false);
+    if (this.#unanswered >= MAX_OTHERS) this.#unanswered = 0;
+    else {
+      this.#unanswered++;
+      const other = any();
+      if (other !== undefined) this.with(other);
     }
   }
 

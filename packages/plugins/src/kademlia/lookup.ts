@@ -8,12 +8,15 @@
  * - The seeds are dealt round; a node is asked by one path only, and a path's seeds are its own, whoever else
  *   hears of them, as long as it goes on.
  * - A path ends when somebody on it holds the target among its siblings, when nobody among the k closest it
- *   heard of is left to ask, or when it has asked `perPath` nodes.
+ *   heard of is left to ask, or when it has asked `perPath` nodes. With `confirm`, also when the s closest it heard
+ *   of are all being asked, by whatever path: what lies behind them leads away from the target.
  * - Then the nodes that the paths found closest are asked themselves (`confirm`), path by path in turn, so
- *   that a liar's inventions crowd out nobody's finds. Only who has answered is in the result.
- * - That begins while paths still run: one that was answered asks, beside what it asks anyway, whom it heard of
+ *   that a liar's inventions crowd out nobody's finds, and what they name is found, too: who hides the target
+ *   from the paths by naming all its neighbours must not win. Only who has answered is in the result.
+ * - That begins while paths still run, with the finds of a path that ended. And a path that was answered asks, beside what it asks anyway, whom it heard of
  *   and the result could hold. Such an answer counts on that path as any other, so that the paths stay disjoint;
- *   it only comes sooner. At most 2 * s nodes are asked so.
+ *   it only comes sooner. At most 2 * s nodes are asked so, and at once no more than a path's share of s, or the
+ *   first path to hear of them would leave nothing to the others.
  *
  * However much is answered, a lookup asks at most d * perPath + 4 * s nodes, and remembers at most
  * max(k, s) contacts of each answer.
@@ -59,6 +62,8 @@ interface Path<C extends Contact> {
   flying: number;
   /** Queries that may still be answered: those, the early ones, and the slow ones. */
   open: number;
+  /** Of those, the early ones. */
+  early: number;
   /** Somebody on it has answered. */
   heard: boolean;
   over: boolean;
@@ -70,6 +75,8 @@ type Fate = "flying" | "early" | "slow" | "answered" | "failed";
 interface Claim<C extends Contact> {
   readonly contact: C;
   readonly path: Path<C> | undefined;
+  /** Whose find it was, if it is only confirmed. */
+  readonly finder: Path<C> | undefined;
   fate: Fate;
 }
 
@@ -119,7 +126,16 @@ export class Lookup<C extends Contact> {
     for (let at = 0; at < d; at++) {
       const list = new Nearest<C>(from, k);
       const finds = new Nearest<C>(from, s);
-      this.#paths.push({ list, finds, asked: 0, flying: 0, open: 0, heard: false, over: false });
+      this.#paths.push({
+        list,
+        finds,
+        asked: 0,
+        flying: 0,
+        open: 0,
+        early: 0,
+        heard: false,
+        over: false,
+      });
     }
     this.#verified = new Nearest<C>(from, s);
     this.#live = d;
@@ -158,12 +174,7 @@ export class Lookup<C extends Contact> {
       return { contact, path: at };
     }
     if (this.#live > 0) return this.#nextEarly();
-    if (this.#last.flying >= Math.max(paths.length * this.#alpha, this.#s)) return undefined;
-    const found = this.#toConfirm();
-    if (found === undefined) return undefined;
-    this.#confirmed++;
-    this.#claim(found, undefined, "flying");
-    return { contact: found, path: paths.length };
+    return this.#nextConfirmed();
   }
 
   /**
@@ -177,11 +188,13 @@ export class Lookup<C extends Contact> {
     this.#land(claim, "answered");
     this.#verified.offer(claim.contact);
     const { path } = claim;
-    if (path === undefined) return;
-    path.heard = true;
-    path.finds.offer(claim.contact);
+    const hearer = path ?? claim.finder;
+    if (hearer === undefined) return;
+    hearer.heard = true;
+    hearer.finds.offer(claim.contact);
     const count = Math.min(contacts.length, this.#perAnswer);
-    for (let i = 0; i < count; i++) this.#hear(path, contacts[i] as C);
+    for (let i = 0; i < count; i++) this.#hear(hearer, contacts[i] as C);
+    if (path === undefined) return;
     if (terminal) this.#end(path);
     else this.#rest(path);
   }
@@ -236,17 +249,25 @@ export class Lookup<C extends Contact> {
     path.list.offer(contact);
   }
 
+  /** The seed of a path that goes on. */
+  #isOwned(contact: C): boolean {
+    return this.#owners.get(contact.id)?.over === false;
+  }
+
   #choose(path: Path<C>): C | undefined {
     if (path.asked >= this.#perPath) return undefined;
+    const { finds } = path;
+    const bound = this.#confirm && path.heard && finds.full;
     for (const contact of path.list.items) {
-      if (!this.#claims.has(contact.id)) return contact;
+      if (this.#claims.has(contact.id)) continue;
+      return bound && !finds.has(contact.nodeId) ? undefined : contact;
     }
     return undefined;
   }
 
-  #claim(contact: C, path: Path<C> | undefined, fate: "flying" | "early"): void {
+  #claim(contact: C, path: Path<C> | undefined, fate: "flying" | "early", finder?: Path<C>): void {
     this.#owners.delete(contact.id);
-    this.#claims.set(contact.id, { contact, path, fate });
+    this.#claims.set(contact.id, { contact, path, finder, fate });
     const queries = path ?? this.#last;
     if (fate === "flying") queries.flying++;
     queries.open++;
@@ -256,6 +277,7 @@ export class Lookup<C extends Contact> {
   #land(claim: Claim<C>, fate: Fate): void {
     const queries = claim.path ?? this.#last;
     if (claim.fate === "flying") queries.flying--;
+    if (claim.fate === "early" && claim.path !== undefined) claim.path.early--;
     if (claim.fate !== "slow") this.#underWay--;
     if (fate !== "slow") queries.open--;
     claim.fate = fate;
@@ -277,30 +299,43 @@ export class Lookup<C extends Contact> {
     if (!this.#confirm || this.#early >= 2 * this.#s) return undefined;
     const hopes = this.#hopes();
     const paths = this.#paths;
+    const share = Math.ceil(this.#s / paths.length);
     for (let i = 0; i < paths.length; i++) {
       const at = (this.#early + i) % paths.length;
       const path = paths[at] as Path<C>;
-      if (path.over || !path.heard) continue;
+      if (path.over || !path.heard || path.early >= share) continue;
       const contact = this.#choose(path);
       if (contact === undefined || !hopes.accepts(contact)) continue;
       this.#early++;
+      path.early++;
       path.asked++;
       this.#claim(contact, path, "early");
       return { contact, path: at };
     }
-    return undefined;
+    return this.#nextConfirmed();
   }
 
-  /** The closest unasked find of the paths in turn, if it could still be in the result. */
-  #toConfirm(): C | undefined {
+  #nextConfirmed(): Query<C> | undefined {
+    const { length } = this.#paths;
+    if (this.#last.flying >= Math.max(length * this.#alpha, this.#s)) return undefined;
+    const found = this.#toConfirm();
+    if (found === undefined) return undefined;
+    this.#confirmed++;
+    this.#claim(found.contact, undefined, "flying", found.finder);
+    return { contact: found.contact, path: length };
+  }
+
+  /** The closest unasked find of the paths that are over, in turn, if it could still be in the result. */
+  #toConfirm(): { readonly contact: C; readonly finder: Path<C> } | undefined {
     if (!this.#confirm || this.#confirmed >= 4 * this.#s) return undefined;
     const hopes = this.#hopes();
     const paths = this.#paths;
     for (let i = 0; i < paths.length; i++) {
-      const path = paths[(this.#confirmed + i) % paths.length] as Path<C>;
-      for (const contact of path.finds.items) {
-        if (this.#claims.has(contact.id)) continue;
-        if (hopes.accepts(contact)) return contact;
+      const finder = paths[(this.#confirmed + i) % paths.length] as Path<C>;
+      if (!finder.over || (this.#live > 0 && !finder.heard)) continue;
+      for (const contact of finder.finds.items) {
+        if (this.#claims.has(contact.id) || this.#isOwned(contact)) continue;
+        if (hopes.accepts(contact)) return { contact, finder };
         break;
       }
     }

@@ -34,8 +34,11 @@ export const MAX_RECORD_BYTES = 2_048;
 export const MAX_ADDRESSES = 8;
 /** How long a record is good for at most, from its signing. */
 export const RECORD_LIFE_MS: number = 24 * 3_600_000;
-/** How far two nodes' clocks may be apart before the one takes the other's records for stale. */
-export const CLOCK_SKEW_MS: number = 24 * 3_600_000;
+/**
+ * How far two nodes' clocks may be apart before the one takes the other's records for stale: both may be a day wrong, in
+ * either direction, and an hour more.
+ */
+export const CLOCK_SKEW_MS: number = 49 * 3_600_000;
 /** Bytes of a dynamic puzzle's solution (kademlia/puzzle.ts). */
 export const PUZZLE_BYTES = 8;
 

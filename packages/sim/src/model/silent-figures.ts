@@ -98,6 +98,7 @@ export async function plumtreeSilentParents(
         run.grafts,
       ]);
       for (const [node, peer] of blamed.splice(0)) model.dismiss(node, peer);
+      model.cycle();
     });
     series.push({ name: `${links} eager`, points: p99.map((value, i) => [i + 1, value]) });
     const over = quantile(all, 0.99);
