@@ -118,6 +118,10 @@ export class LivePeer implements Peer, MessageOrigin {
     this.close({ code, text: `the stream it moved from was lost: ${message}` });
   }
 
+  get worthy(): boolean {
+    return this.writable || (this.passing && this.#worthy);
+  }
+
   /** Reads no more until `resume`. */
   pause(): void {
     this.#move?.from.hold();

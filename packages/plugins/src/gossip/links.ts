@@ -7,7 +7,8 @@
  */
 
 import { type Network, type Peer, PeerId, randomInteger, type Timer } from "@testudo/core";
-import { scopeOfAddress } from "../record/index.ts";
+import { subnetOf } from "../kademlia/diversity.ts";
+import { firstHost, scopeOfAddress } from "../record/index.ts";
 import { Alarm } from "./alarm.ts";
 import type { Conduct } from "./conduct.ts";
 import type { Directory } from "./directory.ts";
@@ -31,6 +32,8 @@ export interface LinksOptions {
   readonly viewed: boolean;
   readonly active: number;
   readonly passive: number;
+  /** At most one neighbour of a subnet, and half of the places for those that this node picked itself. */
+  readonly diverse: boolean;
   readonly shuffleMs: number;
   readonly overlay: GossipOverlay | undefined;
   /** The latest epoch known of a node. */
@@ -44,6 +47,8 @@ export interface LinksOptions {
 const SILENT_MS = 300_000;
 /** How much more often who is alone looks for others. */
 const ALONE_PART = 4;
+/** For who said hello long ago. */
+const UNSAID: Hello = { epoch: 0, record: new Uint8Array(0) };
 
 export class Links {
   readonly #options: LinksOptions;
@@ -55,8 +60,8 @@ export class Links {
   readonly #greeted = new Set<Peer>();
   /** Who did not answer a question, and when. */
   readonly #silent = new WeakMap<Peer, number>();
-  /** Said hello, and are not writable. */
-  readonly #unwritable = new Map<Peer, Hello>();
+  /** Said hello, and may not have our messages. */
+  readonly #unworthy = new Map<Peer, Hello>();
   readonly #holds = new Map<string, () => void>();
   readonly #dials = new Set<AbortController>();
   readonly #closed = new AbortController();
@@ -65,13 +70,19 @@ export class Links {
 
   constructor(options: LinksOptions) {
     this.#options = options;
-    const { network, active, passive } = options;
+    const { network, active, passive, diverse } = options;
     this.#network = network;
     this.#view = new HyParView({
       self: network.id.text,
       random: (bound) => randomInteger(network.runtime, bound),
       active,
       passive,
+      ...(diverse && {
+        group: (peer: string) => this.#subnetOf(peer),
+        chosenAtLeast: Math.floor(active / 2),
+        // Whoever came is not one that we picked, even if it was us who asked.
+        isOurs: (peer: string) => network.peers.get(peer)?.side !== "listener",
+      }),
       out: {
         send: (to, message) => this.#send(to, message),
         dial: (to) => this.#dial(to),
@@ -105,7 +116,7 @@ export class Links {
 
   /** Somebody who speaks gossip, and answers, if there is one; all equally likely. */
   any(): Peer | undefined {
-    const all = [...this.#speakers.values()];
+    const all = [...this.#speakers.values()].filter(({ worthy }) => worthy);
     const answering = all.filter((peer) => !this.#isSilent(peer));
     const peers = answering.length === 0 ? all : answering;
     return peers[randomInteger(this.#network.runtime, Math.max(1, peers.length))];
@@ -119,7 +130,7 @@ export class Links {
   left(peer: Peer): void {
     const id = peer.id.text;
     this.#greeted.delete(peer);
-    this.#unwritable.delete(peer);
+    this.#unworthy.delete(peer);
     this.#holds.delete(id);
     if (this.#speakers.delete(id) && !this.#options.viewed) this.#options.down(id);
     this.#view.disconnected(id, this.#network.runtime.now());
@@ -129,11 +140,11 @@ export class Links {
   hello(peer: Peer, hello: Hello): void {
     this.#greet(peer);
     // Broadcasts do not go to it. That may change: it is looked at again with the next shuffle.
-    if (!peer.passing && !peer.writable) {
-      this.#unwritable.set(peer, hello);
+    if (!peer.worthy) {
+      this.#unworthy.set(peer, hello);
       return;
     }
-    this.#unwritable.delete(peer);
+    this.#unworthy.delete(peer);
     if (hello.record.length > 0) this.#options.directory.read(hello.record, scopeOf(peer));
     const id = peer.id.text;
     const known = this.#speakers.has(id);
@@ -173,7 +184,7 @@ export class Links {
     for (const release of this.#holds.values()) release();
     this.#holds.clear();
     this.#speakers.clear();
-    this.#unwritable.clear();
+    this.#unworthy.clear();
     this.#greeted.clear();
   }
 
@@ -223,7 +234,7 @@ export class Links {
     const { directory, conduct } = this.#options;
     const there = this.#network.peers.get(to);
     if (there !== undefined) {
-      if (this.#isSilent(there)) this.#view.unreachable(to, now);
+      if (this.#isSilent(there) || !there.worthy) this.#view.unreachable(to, now);
       else this.#view.connected(to, now);
       return;
     }
@@ -250,7 +261,7 @@ export class Links {
     }
     if (this.#closed.signal.aborted) return;
     const now = this.#network.runtime.now();
-    if (peer?.connected === true && peer.id.text === to) {
+    if (peer?.connected === true && peer.worthy && peer.id.text === to) {
       this.#hold(peer);
       this.#view.connected(to, now);
     } else this.#view.unreachable(to, now);
@@ -292,7 +303,8 @@ export class Links {
 
   #tend(): void {
     const now = this.#network.runtime.now();
-    for (const [peer, hello] of this.#unwritable) if (peer.writable) this.hello(peer, hello);
+    for (const [peer, hello] of this.#unworthy) if (peer.worthy) this.hello(peer, hello);
+    for (const peer of this.#speakers.values()) if (!peer.worthy) this.#part(peer, now);
     this.#view.shuffle(now);
     if (this.#view.active.size === 0) {
       const contact = this.any();
@@ -300,6 +312,23 @@ export class Links {
       else void this.#search();
     }
     this.#look();
+  }
+
+  /** The application allows it no more: no link, until it does again. */
+  #part(peer: Peer, now: number): void {
+    const id = peer.id.text;
+    this.#speakers.delete(id);
+    this.#unworthy.set(peer, UNSAID);
+    if (!this.#options.viewed) this.#options.down(id);
+    this.#view.dismiss(id, now);
+  }
+
+  /** Where a node is counted: by its connection, and before there is one, by its record. */
+  #subnetOf(name: string): string | undefined {
+    const known = this.#network.peers.get(name)?.address;
+    const address = known ?? this.#options.directory.addressOf(name);
+    const host = address === undefined ? undefined : firstHost(address);
+    return host === undefined ? undefined : subnetOf(host);
   }
 
   /** Nobody left: random nodes of the overlay. */
