@@ -45,7 +45,8 @@ export interface LinksOptions {
 
 /** How long whoever did not answer is no neighbour. */
 const SILENT_MS = 300_000;
-/** How much more often who is alone looks for others. */
+/** Who is alone looks for others: soon, then twice as long after each time, at most so much of a shuffle period. */
+const ALONE_MS = 500;
 const ALONE_PART = 4;
 /** For who said hello long ago. */
 const UNSAID: Hello = { epoch: 0, record: new Uint8Array(0) };
@@ -66,6 +67,8 @@ export class Links {
   readonly #dials = new Set<AbortController>();
   readonly #closed = new AbortController();
   #timer: Timer | undefined;
+  /** Until who is alone looks for others again. */
+  #aloneMs = ALONE_MS;
   #looking = false;
 
   constructor(options: LinksOptions) {
@@ -98,7 +101,7 @@ export class Links {
       },
     });
     this.#alarm = new Alarm(network.runtime, (now) => this.#view.poll(now));
-    this.#schedule(options.shuffleMs / ALONE_PART);
+    this.#schedule(this.#wait());
   }
 
   /** Peers that speak gossip. */
@@ -296,9 +299,19 @@ export class Links {
     const inMs = everyMs / 2 + randomInteger(runtime, Math.floor(everyMs) + 1);
     this.#timer = runtime.setTimer(() => {
       this.#tend();
-      const { shuffleMs } = this.#options;
-      this.#schedule(this.#view.active.size === 0 ? shuffleMs / ALONE_PART : shuffleMs);
+      this.#schedule(this.#wait());
     }, inMs);
+  }
+
+  #wait(): number {
+    const { shuffleMs } = this.#options;
+    if (this.#view.active.size > 0) {
+      this.#aloneMs = ALONE_MS;
+      return shuffleMs;
+    }
+    const wait = Math.min(this.#aloneMs, shuffleMs / ALONE_PART);
+    this.#aloneMs = 2 * wait;
+    return wait;
   }
 
   #tend(): void {

@@ -203,6 +203,31 @@ describe("whom the application does not allow", () => {
   });
 });
 
+describe("who is alone", () => {
+  it("asks the overlay soon, and less often while it finds nobody", async () => {
+    const asked: number[] = [];
+    const lookup = async (): Promise<never[]> => {
+      asked.push(street.runtime.now());
+      return [];
+    };
+    street = new Street({ overlay: { lookup } });
+    await street.pass(10 * SHUFFLE_MS);
+    const waits = asked.map((at, i) => at - (asked[i - 1] ?? 0));
+    expect(waits[0]).toBeLessThanOrEqual(750);
+    expect(asked.filter((at) => at < SHUFFLE_MS).length).toBeGreaterThan(4);
+    for (const wait of waits.slice(5)) expect(wait).toBeGreaterThanOrEqual(SHUFFLE_MS / 8);
+    expect(street.dialled).toEqual([]);
+  });
+
+  it("is with whom the overlay knows at once", async () => {
+    const house = street.house("192.0.2.1");
+    street = new Street({ overlay: { lookup: async () => [house] } });
+    const there = street.house("192.0.2.1");
+    await street.pass(750);
+    expect([...street.links.active]).toEqual([there.id.text]);
+  });
+});
+
 describe("at its end", () => {
   it("it holds nobody, and no timer", async () => {
     for (const name of ["192.0.2.1", "203.0.113.1"]) street.arrives(name);
