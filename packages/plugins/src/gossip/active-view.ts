@@ -38,14 +38,10 @@ export class ActiveView {
     return this.#places - this.names.size;
   }
 
-  /** How many more this node should pick. */
-  get wanted(): number {
-    return Math.max(this.free, this.#chosenAtLeast - this.chosen.size);
-  }
-
-  /** Whether it is worth asking. */
-  mayPick(peer: string): boolean {
-    return (this.free > 0 || this.#isOurs(peer)) && this.groupIsFree(peer);
+  /** With what this node should ask one of its own choice to take a stranger's place: urgently while it chose nobody. */
+  get claim(): "reunion" | "fill" | undefined {
+    if (this.free > 0 || this.chosen.size >= this.#chosenAtLeast) return undefined;
+    return this.chosen.size === 0 ? "reunion" : "fill";
   }
 
   has(peer: string): boolean {
