@@ -31,7 +31,9 @@ describe("a file as a storage", () => {
     // A folder cannot be renamed over: the last step fails.
     await expect(fileStorage(folder).save(Uint8Array.of(1))).rejects.toThrow(/./);
     expect(await readFile(join(folder, "table.bin"))).toHaveLength(1);
-    expect((await readdir(tmpdir())).filter((name) => name.startsWith(`${basename(folder)}.`))).toEqual([]);
+    expect(
+      (await readdir(tmpdir())).filter((name) => name.startsWith(`${basename(folder)}.`)),
+    ).toEqual([]);
   });
 
   it("reads nothing that is too large to be ours", async () => {
