@@ -1,6 +1,8 @@
 /** Gossip among real networks, on virtual time. */
 
+import type { Peer } from "@testudo/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { HelloMessage } from "../../packages/plugins/src/gossip/messages.ts";
 import { type GossipNode, Gossips, News } from "../support/gossips.ts";
 
 let gossips: Gossips;
@@ -78,6 +80,30 @@ describe("who is reached", () => {
     for (const peer of alice.network.peers.values()) peer.writable = true;
     await gossips.pass(120_000);
     expectHeard([bob], ["not for everybody"]);
+  });
+
+  it("is nobody whom the application does not allow, though he is met in passing, or was allowed before", async () => {
+    const refused = new Set<string>();
+    const [passer, fallen] = (await gossips.start(2)) as [GossipNode, GossipNode];
+    const guarded = await gossips.one({}, { authorize: ({ id }) => !refused.has(id.text) });
+    refused.add(passer.id);
+    await gossips.connect(fallen, guarded);
+    const met = passer.network.add(guarded.node.address, { passing: true });
+    const there = await gossips.nodes.runtime.during(met);
+    there.hold();
+    // In passing, nobody is greeted who does not greet.
+    await there.send(HelloMessage.of({ epoch: 0, record: new Uint8Array(0) }));
+    await gossips.pass(10_000);
+    expect(guarded.gossip.state).toMatchObject({ speakers: 1, active: 1 });
+    const peer = guarded.network.peers.get(fallen.id) as Peer;
+    peer.writable = false;
+    guarded.say("for friends");
+    await gossips.pass(120_000);
+    expect([passer.texts, fallen.texts]).toEqual([[], []]);
+    expect(guarded.gossip.state).toMatchObject({ speakers: 0, active: 0 });
+    peer.writable = true;
+    await gossips.pass(120_000);
+    expect([passer.texts, fallen.texts]).toEqual([[], ["for friends"]]);
   });
 
   it("is not gone to with what is too large, or signed by another", async () => {

@@ -61,6 +61,26 @@ describe("a peer met in passing", () => {
     await nodes.close();
   });
 
+  it("is worthy of what it would get if it stayed", async () => {
+    const { nodes, alice, bob, there, here } = await met();
+    expect([there.worthy, here.worthy]).toEqual([true, true]);
+    const carol = await nodes.start("carol", { authorize: () => false });
+    for (const { network } of [alice, bob]) {
+      await nodes.runtime.during(network.add(carol.address, { passing: true }));
+    }
+    await nodes.runtime.advance(100);
+    const seen = peerOf(carol.network, alice);
+    expect([seen.passing, seen.writable, seen.worthy]).toEqual([true, false, false]);
+    await nodes.runtime.during(alice.network.add(carol.address));
+    await nodes.runtime.advance(100);
+    expect([seen.passing, seen.writable, seen.worthy]).toEqual([false, false, false]);
+    for (const peer of [seen, peerOf(carol.network, bob)]) {
+      peer.writable = true;
+      expect(peer.worthy).toBe(true);
+    }
+    await nodes.close();
+  });
+
   it("is closed by its dialer when nobody used it, politely, and not redialled", async () => {
     const nodes = new Nodes();
     const reasons: string[] = [];

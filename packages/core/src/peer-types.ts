@@ -29,6 +29,11 @@ export interface Peer {
    * False for ever once either side's `network.add` wants it to stay.
    */
   readonly passing: boolean;
+  /**
+   * Writable; or, in passing, what would be once it stays. For plugins that hand on messages of their own accord:
+   * this is whom the application allows.
+   */
+  readonly worthy: boolean;
   /** The last measured round trip in milliseconds, once a plugin has measured one. */
   roundTripMs: number | undefined;
   /** False once it left the route table; it never comes back as this object. */

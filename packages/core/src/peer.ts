@@ -1,7 +1,6 @@
 /**
- * Peer: who is at the other end, whether broadcasts go there, and what was asked and not yet answered.
- *
- * Holds exactly one stream. Replies are matched here, before any plugin sees them.
+ * Peer: who is at the other end, whether broadcasts go there, and what was asked and not yet answered. Holds
+ * exactly one stream. Replies are matched here, before any plugin sees them.
  */
 
 import { type Channel, ChannelHost } from "./channel.ts";
@@ -116,6 +115,10 @@ export class LivePeer implements Peer, MessageOrigin {
       },
       released: hooks.released,
     });
+  }
+
+  get worthy(): boolean {
+    return this.writable || (this.passing && this.#worthy);
   }
 
   /** Reads no more until `resume`. */

@@ -1,10 +1,11 @@
 /**
  * Gossip where nodes come and go: half of them stay, the others are killed, fall silent, or say goodbye, and new ones
- * take their places. What is measured is what those hear that stay, and what those have that came.
+ * take their places. Keepalive watches over the peers, as in an application. What is measured is what those hear that stay, and what those have that came.
  *
  *     npx testudo sim run packages/sim/scenarios/gossip-churn.mjs --seed 1
  */
 
+import { keepalive } from "@testudo/plugins/keepalive";
 import { defineScenario, World } from "@testudo/sim";
 import { gather, LINK, member, pass, percentile, Witness } from "./lib/gossip.mjs";
 
@@ -23,11 +24,12 @@ const LATE_MS = 60_000;
 export const scenario = defineScenario({
   name: "gossip-churn",
   about: "Messages among those that stay while others come and go, and to those that come late",
-  nodes: 100,
+  nodes: 60,
   async run({ seed, nodes, signal, progress }) {
     const world = new World({ seed, signal, link: LINK });
     const witness = new Witness(world);
-    const all = await gather(world, witness, { count: nodes, options: {}, progress });
+    const more = () => ({ plugins: [keepalive()] });
+    const all = await gather(world, witness, { count: nodes, more, progress });
     await pass(world, 120_000, progress, "views mix");
     const half = Math.floor(nodes / 2);
     const stayers = all.slice(0, half);
@@ -37,7 +39,7 @@ export const scenario = defineScenario({
     /** Through somebody that stays, or that is there as well. */
     const come = (list) => {
       const name = `late${made++}`;
-      const one = member(world, witness, { name });
+      const one = member(world, witness, { name, more: more() });
       const through = world.random.pick(stayers).node.address;
       one.node.network.add(through).catch(() => {});
       one.since = world.now;

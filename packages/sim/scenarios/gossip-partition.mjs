@@ -11,6 +11,8 @@ import { defineScenario, World } from "@testudo/sim";
 import { gather, LINK, pass, Tally, Witness } from "./lib/gossip.mjs";
 
 const PARTED_MS = 600_000;
+/** For the last message to arrive. */
+const LAST_MS = 5_000;
 const PERIOD_MS = 30_000;
 const MESSAGES = 1_000;
 const BODY_BYTES = 128;
@@ -45,6 +47,7 @@ export const scenario = defineScenario({
       await world.run(PARTED_MS / MESSAGES);
       progress(said + 1, MESSAGES, "messages on each side");
     }
+    await world.run(LAST_MS);
     const inside = Math.min(witness.share(mine, small), witness.share(theirs, large));
     const across = Math.max(witness.share(mine, large), witness.share(theirs, small));
     const crossing = linksOf(small);

@@ -74,7 +74,7 @@ export class Carrier {
   /** For the machines' `out`. */
   readonly push = (to: string, _id: string, load: Load, hops: number): void => {
     const peer = this.#options.network.peers.get(to);
-    if (peer === undefined) return;
+    if (peer?.worthy !== true) return;
     const pushing = this.#pushing;
     if (pushing !== undefined && pushing.load === load && pushing.hops === hops) {
       pushing.peers.push(peer);

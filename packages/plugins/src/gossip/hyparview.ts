@@ -6,10 +6,9 @@
  * address book. A lost neighbour is replaced from the passive view: asked with low priority (and refused
  * where there is no room), or with high priority by a node that has nobody. Views mix by shuffles.
  *
- * Who gets in is up to two hooks. `group`: at most one neighbour of a group (a /24, an AS); whoever is in
- * stays. `chosenAtLeast`: so many places are kept for neighbours that this node picked itself, so that
- * strangers cannot fill the view by asking; a link is one side's choice, so more than half cannot hold
- * everywhere.
+ * `group`: at most one neighbour of a group (a /24, an AS); whoever is in stays. `chosenAtLeast`: so many places
+ * are for neighbours that this node picked itself, and strangers have them only until it did; a link is one
+ * side's choice, so more than half cannot hold everywhere.
  *
  * `out` may call back at once. After `dial(to)` the host says `connected` (also when it was connected
  * already) or `unreachable`; `disconnected` when a connection to a neighbour ends. Everything a peer says
@@ -350,6 +349,11 @@ export class HyParView {
   }
 
   #mend(now: number): void {
+    const { claim } = this.#active;
+    // One in a shuffle: in a network where all views are full, most who are asked have no room either.
+    const { isOurs } = this.#options;
+    const ours = this.#passive.anyThat((name) => isOurs(name) && this.#isCandidate(name));
+    if (ours !== undefined && claim !== undefined) this.#wish(ours, claim, now);
     const lost = this.#mending.next(now);
     if (lost !== undefined) this.#wish(lost, "reunion", now);
     const isFree = (name: string): boolean => this.#isCandidate(name);

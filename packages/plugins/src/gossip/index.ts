@@ -145,6 +145,8 @@ function checked(given: Partial<SessionOptions>): SessionOptions {
   if (overlay !== undefined && typeof overlay?.lookup !== "function") {
     throw new TypeError("overlay must have lookup(); kademlia() has");
   }
+  const { diverse = true } = given;
+  if (typeof diverse !== "boolean") throw new TypeError("diverse must be true or false");
   const number = (name: keyof typeof DEFAULTS, least: number): number =>
     numberFrom(least, given[name] ?? DEFAULTS[name], name);
   return {
@@ -152,6 +154,7 @@ function checked(given: Partial<SessionOptions>): SessionOptions {
     overlay,
     active: number("active", 1),
     passive: number("passive", 1),
+    diverse,
     eagerLinks: number("eagerLinks", 1),
     copies: number("copies", 1),
     graftAfterMs: number("graftAfterMs", 1),

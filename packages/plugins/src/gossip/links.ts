@@ -7,7 +7,8 @@
  */
 
 import { type Network, type Peer, PeerId, randomInteger, type Timer } from "@testudo/core";
-import { scopeOfAddress } from "../record/index.ts";
+import { subnetOf } from "../kademlia/diversity.ts";
+import { firstHost, scopeOfAddress } from "../record/index.ts";
 import { Alarm } from "./alarm.ts";
 import type { Conduct } from "./conduct.ts";
 import type { Directory } from "./directory.ts";
@@ -31,6 +32,8 @@ export interface LinksOptions {
   readonly viewed: boolean;
   readonly active: number;
   readonly passive: number;
+  /** At most one neighbour of a subnet, and half of the places for those that this node picked itself. */
+  readonly diverse: boolean;
   readonly shuffleMs: number;
   readonly overlay: GossipOverlay | undefined;
   /** The latest epoch known of a node. */
@@ -42,8 +45,11 @@ export interface LinksOptions {
 
 /** How long whoever did not answer is no neighbour. */
 const SILENT_MS = 300_000;
-/** How much more often who is alone looks for others. */
+/** Who is alone looks for others: soon, then twice as long after each time, at most so much of a shuffle period. */
+const ALONE_MS = 500;
 const ALONE_PART = 4;
+/** For who said hello long ago. */
+const UNSAID: Hello = { epoch: 0, record: new Uint8Array(0) };
 
 export class Links {
   readonly #options: LinksOptions;
@@ -55,23 +61,31 @@ export class Links {
   readonly #greeted = new Set<Peer>();
   /** Who did not answer a question, and when. */
   readonly #silent = new WeakMap<Peer, number>();
-  /** Said hello, and are not writable. */
-  readonly #unwritable = new Map<Peer, Hello>();
+  /** Said hello, and may not have our messages. */
+  readonly #unworthy = new Map<Peer, Hello>();
   readonly #holds = new Map<string, () => void>();
   readonly #dials = new Set<AbortController>();
   readonly #closed = new AbortController();
   #timer: Timer | undefined;
+  /** Until who is alone looks for others again. */
+  #aloneMs = ALONE_MS;
   #looking = false;
 
   constructor(options: LinksOptions) {
     this.#options = options;
-    const { network, active, passive } = options;
+    const { network, active, passive, diverse } = options;
     this.#network = network;
     this.#view = new HyParView({
       self: network.id.text,
       random: (bound) => randomInteger(network.runtime, bound),
       active,
       passive,
+      ...(diverse && {
+        group: (peer: string) => this.#subnetOf(peer),
+        chosenAtLeast: Math.floor(active / 2),
+        // Whoever came is not one that we picked, even if it was us who asked.
+        isOurs: (peer: string) => network.peers.get(peer)?.side !== "listener",
+      }),
       out: {
         send: (to, message) => this.#send(to, message),
         dial: (to) => this.#dial(to),
@@ -87,7 +101,7 @@ export class Links {
       },
     });
     this.#alarm = new Alarm(network.runtime, (now) => this.#view.poll(now));
-    this.#schedule(options.shuffleMs / ALONE_PART);
+    this.#schedule(this.#wait());
   }
 
   /** Peers that speak gossip. */
@@ -105,7 +119,7 @@ export class Links {
 
   /** Somebody who speaks gossip, and answers, if there is one; all equally likely. */
   any(): Peer | undefined {
-    const all = [...this.#speakers.values()];
+    const all = [...this.#speakers.values()].filter(({ worthy }) => worthy);
     const answering = all.filter((peer) => !this.#isSilent(peer));
     const peers = answering.length === 0 ? all : answering;
     return peers[randomInteger(this.#network.runtime, Math.max(1, peers.length))];
@@ -119,7 +133,7 @@ export class Links {
   left(peer: Peer): void {
     const id = peer.id.text;
     this.#greeted.delete(peer);
-    this.#unwritable.delete(peer);
+    this.#unworthy.delete(peer);
     this.#holds.delete(id);
     if (this.#speakers.delete(id) && !this.#options.viewed) this.#options.down(id);
     this.#view.disconnected(id, this.#network.runtime.now());
@@ -129,11 +143,11 @@ export class Links {
   hello(peer: Peer, hello: Hello): void {
     this.#greet(peer);
     // Broadcasts do not go to it. That may change: it is looked at again with the next shuffle.
-    if (!peer.passing && !peer.writable) {
-      this.#unwritable.set(peer, hello);
+    if (!peer.worthy) {
+      this.#unworthy.set(peer, hello);
       return;
     }
-    this.#unwritable.delete(peer);
+    this.#unworthy.delete(peer);
     if (hello.record.length > 0) this.#options.directory.read(hello.record, scopeOf(peer));
     const id = peer.id.text;
     const known = this.#speakers.has(id);
@@ -173,7 +187,7 @@ export class Links {
     for (const release of this.#holds.values()) release();
     this.#holds.clear();
     this.#speakers.clear();
-    this.#unwritable.clear();
+    this.#unworthy.clear();
     this.#greeted.clear();
   }
 
@@ -223,7 +237,7 @@ export class Links {
     const { directory, conduct } = this.#options;
     const there = this.#network.peers.get(to);
     if (there !== undefined) {
-      if (this.#isSilent(there)) this.#view.unreachable(to, now);
+      if (this.#isSilent(there) || !there.worthy) this.#view.unreachable(to, now);
       else this.#view.connected(to, now);
       return;
     }
@@ -250,7 +264,7 @@ export class Links {
     }
     if (this.#closed.signal.aborted) return;
     const now = this.#network.runtime.now();
-    if (peer?.connected === true && peer.id.text === to) {
+    if (peer?.connected === true && peer.worthy && peer.id.text === to) {
       this.#hold(peer);
       this.#view.connected(to, now);
     } else this.#view.unreachable(to, now);
@@ -285,14 +299,25 @@ export class Links {
     const inMs = everyMs / 2 + randomInteger(runtime, Math.floor(everyMs) + 1);
     this.#timer = runtime.setTimer(() => {
       this.#tend();
-      const { shuffleMs } = this.#options;
-      this.#schedule(this.#view.active.size === 0 ? shuffleMs / ALONE_PART : shuffleMs);
+      this.#schedule(this.#wait());
     }, inMs);
+  }
+
+  #wait(): number {
+    const { shuffleMs } = this.#options;
+    if (this.#view.active.size > 0) {
+      this.#aloneMs = ALONE_MS;
+      return shuffleMs;
+    }
+    const wait = Math.min(this.#aloneMs, shuffleMs / ALONE_PART);
+    this.#aloneMs = 2 * wait;
+    return wait;
   }
 
   #tend(): void {
     const now = this.#network.runtime.now();
-    for (const [peer, hello] of this.#unwritable) if (peer.writable) this.hello(peer, hello);
+    for (const [peer, hello] of this.#unworthy) if (peer.worthy) this.hello(peer, hello);
+    for (const peer of this.#speakers.values()) if (!peer.worthy) this.#part(peer, now);
     this.#view.shuffle(now);
     if (this.#view.active.size === 0) {
       const contact = this.any();
@@ -300,6 +325,23 @@ export class Links {
       else void this.#search();
     }
     this.#look();
+  }
+
+  /** The application allows it no more: no link, until it does again. */
+  #part(peer: Peer, now: number): void {
+    const id = peer.id.text;
+    this.#speakers.delete(id);
+    this.#unworthy.set(peer, UNSAID);
+    if (!this.#options.viewed) this.#options.down(id);
+    this.#view.dismiss(id, now);
+  }
+
+  /** Where a node is counted: by its connection, and before there is one, by its record. */
+  #subnetOf(name: string): string | undefined {
+    const known = this.#network.peers.get(name)?.address;
+    const address = known ?? this.#options.directory.addressOf(name);
+    const host = address === undefined ? undefined : firstHost(address);
+    return host === undefined ? undefined : subnetOf(host);
   }
 
   /** Nobody left: random nodes of the overlay. */

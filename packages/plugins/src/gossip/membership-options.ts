@@ -46,8 +46,10 @@ export interface HyParViewOptions {
   readonly displacedPerSecond?: number;
   /** At most one neighbour of a group; `undefined`: of none. Default: nobody is of any. */
   readonly group?: (peer: string) => string | undefined;
-  /** Places kept for neighbours that this node picked itself. Default 0; half of `active` is sensible. */
+  /** Places for neighbours that this node picked itself: others have them only until it did. Default 0; half of `active` is sensible. */
   readonly chosenAtLeast?: number;
+  /** Whether a name is one that this node may pick: not whoever came by itself. Default: every name. */
+  readonly isOurs?: (peer: string) => boolean;
 }
 
 export type MembershipSettings = Required<Omit<HyParViewOptions, "group">>;
@@ -67,6 +69,7 @@ export function membershipOptions(options: HyParViewOptions): MembershipSettings
     messagesPerSecond: 32,
     displacedPerSecond: 2,
     chosenAtLeast: 0,
+    isOurs: () => true,
     ...options,
   };
   whole(all.active, 1, "active");

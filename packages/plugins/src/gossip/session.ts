@@ -55,6 +55,8 @@ export interface SessionOptions {
   active: number;
   /** Names kept beside them. Default 30. */
   passive: number;
+  /** At most one neighbour of a subnet, and half of the places for those that this node picked. Default true. */
+  diverse: boolean;
   /** Links that push to this node: 2 for a network where some stay silent, at twice the bytes. Default 1. */
   eagerLinks: number;
   /** Delegates of one bucket, in the mode `delegation`. Default 2. */
@@ -262,7 +264,7 @@ export class Session {
     if (!isGossip(message.opcode) || this.#conduct.isBanned(peer.id.text)) return;
     const { opcode } = message;
     // No broadcasts for it, in no way: neither a link nor an answer.
-    if (!peer.passing && !peer.writable && opcode !== HelloMessage.opcode) return;
+    if (!peer.worthy && opcode !== HelloMessage.opcode) return;
     const from = peer.id.text;
     const now = this.#network.runtime.now();
     const push = message.as(PushMessage);
@@ -361,10 +363,8 @@ export class Session {
   #send(to: string, message: Message): void {
     // What was pushed before it arrives before it.
     this.#carrier.flush();
-    this.#network.peers
-      .get(to)
-      ?.send(message)
-      .catch(() => {});
+    const peer = this.#network.peers.get(to);
+    if (peer?.worthy === true) peer.send(message).catch(() => {});
   }
 
   #stirred(): void {

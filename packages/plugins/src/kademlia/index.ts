@@ -26,6 +26,7 @@ import { numberFrom } from "../options.ts";
 import type { ContactRecord } from "../record/record.ts";
 import type { Storage } from "../storage.ts";
 import type { NodeContact, PuzzleBits } from "./contacts.ts";
+import { find } from "./find.ts";
 import { Keeper, loadSnapshot } from "./keeper.ts";
 import { nodeIdOf } from "./node-id.ts";
 import { Overlay } from "./overlay.ts";
@@ -213,7 +214,8 @@ export class Kademlia implements Plugin {
 
   /** `network.add(id)` asks this. */
   async findPeer(id: PeerId, { signal }: { signal: AbortSignal }): Promise<string | undefined> {
-    const contact = await this.#parts?.overlay.find(id, signal);
+    if (this.#parts === undefined) return undefined;
+    const contact = await find(this.#parts.overlay, id, signal);
     return contact?.address;
   }
 

@@ -13,10 +13,11 @@
  * - Then the nodes that the paths found closest are asked themselves (`confirm`), path by path in turn, so
  *   that a liar's inventions crowd out nobody's finds, and what they name is found, too: who hides the target
  *   from the paths by naming all its neighbours must not win. Only who has answered is in the result.
- * - That begins while paths still run, with the finds of a path that ended. And a path that was answered asks, beside what it asks anyway, whom it heard of
- *   and the result could hold. Such an answer counts on that path as any other, so that the paths stay disjoint;
- *   it only comes sooner. At most 2 * s nodes are asked so, and at once no more than a path's share of s, or the
- *   first path to hear of them would leave nothing to the others.
+ * - That begins while paths still run, with the finds of a path that ended. And a path asks, beside what it asks
+ *   anyway, whom it knows and the result could hold. Such an answer counts on that path as any other, so that the
+ *   paths stay disjoint; it only comes sooner. At most 2 * s nodes are asked so, and at once no more than a path's
+ *   share of s, or the first path to hear of them would leave nothing to the others.
+ * - Who is slow is waited for only while fewer than s have answered.
  *
  * However much is answered, a lookup asks at most d * perPath + 4 * s nodes, and remembers at most
  * max(k, s) contacts of each answer.
@@ -144,7 +145,10 @@ export class Lookup<C extends Contact> {
 
   /** True when there is nobody left to ask or to wait for. */
   get done(): boolean {
-    if (this.#live > 0 || this.#last.open > 0 || this.#awaits()) return false;
+    if (this.#awaits()) return false;
+    const waits = this.#live > 0 || this.#last.open > 0;
+    // Only slow ones are open, and the result is full without them.
+    if (waits && !(this.#confirm && this.#verified.full && this.#stands())) return false;
     return this.#toConfirm() === undefined;
   }
 
@@ -303,7 +307,7 @@ export class Lookup<C extends Contact> {
     for (let i = 0; i < paths.length; i++) {
       const at = (this.#early + i) % paths.length;
       const path = paths[at] as Path<C>;
-      if (path.over || !path.heard || path.early >= share) continue;
+      if (path.over || path.early >= share) continue;
       const contact = this.#choose(path);
       if (contact === undefined || !hopes.accepts(contact)) continue;
       this.#early++;
@@ -332,7 +336,8 @@ export class Lookup<C extends Contact> {
     const paths = this.#paths;
     for (let i = 0; i < paths.length; i++) {
       const finder = paths[(this.#confirmed + i) % paths.length] as Path<C>;
-      if (!finder.over || (this.#live > 0 && !finder.heard)) continue;
+      if (!finder.over && this.#choose(finder) !== undefined) continue;
+      if (this.#live > 0 && !finder.heard) continue;
       for (const contact of finder.finds.items) {
         if (this.#claims.has(contact.id) || this.#isOwned(contact)) continue;
         if (hopes.accepts(contact)) return { contact, finder };
@@ -350,6 +355,14 @@ export class Lookup<C extends Contact> {
     for (const { contact, fate } of this.#claims.values())
       if (isUnderWay(fate)) hopes.offer(contact);
     return hopes;
+  }
+
+  /** No path has anybody to ask, nor waits for anybody but the slow. */
+  #stands(): boolean {
+    return (
+      this.#underWay === 0 &&
+      this.#paths.every((path) => path.over || this.#choose(path) === undefined)
+    );
   }
 
   /** Somebody may answer yet who would be in the result. */

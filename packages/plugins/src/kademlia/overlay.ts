@@ -8,12 +8,10 @@
 import {
   asError,
   Deadline,
-  deferred,
   type MessageType,
   type Network,
   NetworkError,
   type Peer,
-  type PeerId,
   randomInteger,
   type Scope,
 } from "@testudo/core";
@@ -62,6 +60,8 @@ export interface Quest {
     from: NodeContact,
     contacts: readonly NodeContact[],
   ) => void;
+  /** Told that somebody who was asked did not answer, or nothing of use. */
+  readonly missed?: () => void;
   /** Asked after each answer: whether that is enough. Default: never. */
   readonly enough?: () => boolean;
   /** Disjoint paths. Default: the overlay's. */
@@ -81,7 +81,7 @@ export class Overlay {
   readonly record: OwnRecord;
   readonly #contacts: Contacts;
   readonly #rpc: Rpc;
-  /** Lookups under way. */
+  /** Lookups and pauses under way. */
   readonly #lookups = new Set<AbortController>();
   #closed: NetworkError | undefined;
 
@@ -205,7 +205,8 @@ export class Overlay {
    */
   async lookup(target: Uint8Array, quest: Quest = {}): Promise<NodeContact[]> {
     const { k, s, alpha, patienceMs, lookupTimeoutMs } = this.options;
-    const { d = this.options.d, question, heard, enough = () => false, confirm = true } = quest;
+    const { d = this.options.d, confirm = true, enough = () => false } = quest;
+    const { question, heard, missed } = quest;
     this.table.looked(target, this.now);
     const seeds = this.table.closest(target, Math.max(k, d));
     const lookup = new Lookup<NodeContact>({
@@ -219,82 +220,64 @@ export class Overlay {
       confirm,
     });
     const ask: SearchOptions["ask"] = async (contact, began) => {
-      const answer = await this.ask(contact, target, question, began);
-      const contacts = this.#read(answer.records, contact);
-      this.#named(contacts);
-      heard?.(answer, contact, contacts);
-      return { contacts, terminal: answer.terminal };
+      try {
+        const answer = await this.ask(contact, target, question, began);
+        const contacts = this.#read(answer.records, contact);
+        this.#named(contacts);
+        heard?.(answer, contact, contacts);
+        return { contacts, terminal: answer.terminal };
+      } catch (error) {
+        missed?.();
+        throw error;
+      }
     };
     const { runtime } = this.network;
-    const limit = new AbortController();
-    const late = new Error("the lookup took too long");
-    const deadline = new Deadline(
-      runtime,
-      lookupTimeoutMs,
-      () => late,
-      quest.signal,
-      (reason) => limit.abort(reason),
+    // What was found until then is worth having, if it was only the time that ran out.
+    await this.#limited(lookupTimeoutMs, quest.signal, (signal) =>
+      search({ lookup, runtime, patienceMs, ask, found: enough, signal }),
     );
-    this.#lookups.add(limit);
-    try {
-      if (this.#closed !== undefined) throw this.#closed;
-      await search({ lookup, runtime, patienceMs, ask, found: enough, signal: limit.signal });
-    } catch (error) {
-      // What was found until then is worth having, if it was only the time that ran out.
-      if (error !== late) throw error;
-    } finally {
-      deadline.clear();
-      this.#lookups.delete(limit);
-    }
     return lookup.result();
   }
 
-  /**
-   * Somewhere that leads to this node. Whoever is named is asked himself at once, so that an old record that
-   * somebody plays back does not end the search; without his answer, the newest record that was heard of.
-   */
-  async find(id: PeerId, signal?: AbortSignal): Promise<NodeContact | undefined> {
-    const target = nodeIdOf(id.bytes);
-    const reached = deferred<NodeContact>();
-    const met = new Error("it was met");
-    const end = new AbortController();
-    let newest: NodeContact | undefined;
-    const hear = (contact: NodeContact | undefined): void => {
-      if (contact?.id !== id.text || contact.record.seq <= (newest?.record.seq ?? -1)) return;
-      newest = contact;
-      this.ask(contact, target).then(
-        () => {
-          reached.resolve(contact);
-          end.abort(met);
-        },
-        // The search goes on; the failure is counted already.
-        () => {},
-      );
-    };
-    const giveUp = (): void => end.abort(signal?.reason);
-    if (signal?.aborted === true) throw signal.reason;
-    signal?.addEventListener("abort", giveUp, { once: true });
-    try {
-      await this.lookup(target, {
-        confirm: false,
-        signal: end.signal,
-        heard: (_, from, contacts) => {
-          hear(from);
-          for (const contact of contacts) hear(contact);
-        },
-      });
-    } catch (error) {
-      if (error !== met) throw error;
-      return await reached.promise;
-    } finally {
-      signal?.removeEventListener("abort", giveUp);
-    }
-    return newest ?? this.table.get(id.text);
+  /** Lets time pass. Rejects with the signal's reason, or when the overlay closes. */
+  async pause(ms: number, signal?: AbortSignal): Promise<void> {
+    await this.#limited(
+      ms,
+      signal,
+      (end) =>
+        new Promise((_, reject) => {
+          end.addEventListener("abort", () => reject(end.reason), { once: true });
+        }),
+    );
   }
 
   /** From how far away a peer, or a node that we dial, talks to us. */
   scopeOf(peer: Peer): Scope {
     return scopeOfAddress(peer.address);
+  }
+
+  /** Does it until it is done, or the time is up; rejects with the signal's reason, or when the overlay closes. */
+  async #limited(
+    ms: number,
+    signal: AbortSignal | undefined,
+    work: (signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    const limit = new AbortController();
+    const late = new Error("the time is up");
+    const { runtime } = this.network;
+    const end = (reason: unknown): void => limit.abort(reason);
+    const deadline = new Deadline(runtime, ms, () => late, signal, end);
+    this.#lookups.add(limit);
+    try {
+      if (this.#closed !== undefined) throw this.#closed;
+      limit.signal.throwIfAborted();
+      await work(limit.signal);
+    } catch (error) {
+      if (error !== late) throw error;
+    } finally {
+      deadline.clear();
+      this.#lookups.delete(limit);
+    }
   }
 
   #scopeOf(contact: NodeContact): Scope {

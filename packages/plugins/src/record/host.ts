@@ -96,7 +96,8 @@ export function hostsOf(address: string): string[] {
   return hosts.filter((host) => host !== undefined);
 }
 
-function firstHost(address: string): string | undefined {
+/** Where a peer came from, as far as that names a host. */
+export function firstHost(address: string): string | undefined {
   try {
     return hostsOf(address)[0];
   } catch (error) {

@@ -4,7 +4,7 @@
  */
 
 export { type Entered, RecordBook } from "./book.ts";
-export { hostsOf, scopeOfAddress, scopeOfHost } from "./host.ts";
+export { firstHost, hostsOf, scopeOfAddress, scopeOfHost } from "./host.ts";
 export { OwnRecord, type OwnRecordOptions } from "./own-record.ts";
 export {
   addressesFor,

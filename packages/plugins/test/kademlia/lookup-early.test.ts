@@ -23,7 +23,8 @@ describe("a lookup that confirms", () => {
     const seeds = near.slice(100, 116);
     const lookup = new Lookup<Contact>({ target, self, seeds });
     const first = round(lookup);
-    expect(first).toHaveLength(8);
+    // Two on each path, so that the second round knows more.
+    expect(first).toHaveLength(16);
     for (const each of first) lookup.answered(each, nearest, false);
     const second = round(lookup);
     expect(ids(second)).toEqual(ids(nearest));
@@ -71,6 +72,21 @@ describe("a lookup that confirms", () => {
     expect(lookup.done).toBe(false);
     lookup.answered(last, nearest, true);
     expect(lookup.done).toBe(true);
+  });
+
+  it("waits for the slow only while its result is not full without them", () => {
+    const lookup = new Lookup<Contact>({ target, self, seeds: near.slice(100, 116) });
+    for (const each of round(lookup)) lookup.answered(each, near.slice(0, 20), false);
+    const second = round(lookup);
+    const silent = second.slice(0, 3);
+    for (const each of second.slice(3)) lookup.answered(each, near.slice(0, 20), true);
+    expect(lookup.done).toBe(false);
+    for (const each of silent) lookup.slow(each);
+    expect(round(lookup)).toEqual([]);
+    expect(lookup.done).toBe(true);
+    const answered = second.slice(3).map(({ id }) => id);
+    expect(lookup.result().map(({ id }) => id)).toEqual(expect.arrayContaining(answered));
+    expect(lookup.result()).toHaveLength(16);
   });
 
   it("finds the target though a liar had all its neighbours confirmed, all but it", () => {

@@ -12,7 +12,14 @@ import type { ScenarioContext, ScenarioResult } from "../../src/scenario.ts";
 
 function context(nodes: number, seed = 1): ScenarioContext {
   const { signal } = new AbortController();
-  return { seed, nodes, random: new Random(seed), signal, progress: () => {} };
+  return {
+    seed,
+    nodes,
+    random: new Random(seed),
+    signal,
+    progress: () => {},
+    rest: () => Promise.resolve(),
+  };
 }
 
 const missed = ({ verdicts = [] }: ScenarioResult) =>
