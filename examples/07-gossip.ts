@@ -1,7 +1,7 @@
 /**
  * Gossip: a broadcast that reaches the whole network, and what happens to those who were not there.
  *
- *     npx tsx --conditions=@testudo/source examples/08-gossip.ts
+ *     npx tsx --conditions=@testudo/source examples/07-gossip.ts
  */
 
 import { deferred, defineMessage, text } from "@testudo/core";

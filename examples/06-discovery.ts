@@ -2,7 +2,7 @@
  * Discovery: twelve nodes know one address between them. They find each other by nothing but a key, keep a note for
  * one that leaves, and know the others again after a restart.
  *
- *     npx tsx --conditions=@testudo/source examples/07-discovery.ts
+ *     npx tsx --conditions=@testudo/source examples/06-discovery.ts
  */
 
 import { setTimeout as pause } from "node:timers/promises";
