@@ -60,12 +60,15 @@ export const scenario = defineScenario({
     const known = new Map([...honest, ...sybils].map((each) => [each.contact.id, each]));
 
     const rows = [];
+    const series = [];
     for (const run of RUNS) {
+      const counts = [];
       const shares = [];
       const fromAnchors = [];
       for (let trial = 0; trial < TRIALS; trial++) {
         const links = restart({ ...run, honest, sybils, known, random });
         const good = links.filter((each) => each.honest);
+        counts.push(good.length);
         shares.push(good.length / links.length);
         fromAnchors.push(good.filter((each) => each.anchor).length);
         progress(rows.length * TRIALS + trial, RUNS.length * TRIALS, run.name);
@@ -81,6 +84,11 @@ export const scenario = defineScenario({
         100 * Math.min(...shares),
         percent(fromAnchors.filter((count) => count >= 2).length),
       ]);
+      const points = Array.from({ length: LINKS }, (_, i) => [
+        i + 1,
+        percent(counts.filter((count) => count > i).length),
+      ]);
+      series.push({ name: `defences: ${run.name}`, points });
     }
     const [every, unanchored] = rows;
     return {
@@ -88,6 +96,14 @@ export const scenario = defineScenario({
         columns: ["defence", "trials", "linked", "honest_mean", "honest_least", "two_anchors"],
         rows,
       },
+      plots: [
+        {
+          title: "Trials with so many honest links at least",
+          x: { label: "honest links" },
+          y: { label: "% of trials", min: 0, max: 100 },
+          series,
+        },
+      ],
       verdicts: [
         { text: "an honest link in every trial", held: every[2] === 100 && unanchored[2] === 100 },
         {
