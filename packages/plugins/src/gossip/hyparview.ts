@@ -26,6 +26,7 @@ import {
 } from "./membership-options.ts";
 import { Mending } from "./mending.ts";
 import { Names } from "./names.ts";
+import { PassiveView } from "./passive-view.ts";
 import { Walks } from "./walks.ts";
 import { Wishes, type WishKind } from "./wishes.ts";
 
@@ -38,7 +39,7 @@ export class HyParView {
   readonly #options: MembershipSettings;
   readonly #out: MembershipOut;
   readonly #active: ActiveView;
-  readonly #passive: Names;
+  readonly #passive: PassiveView;
   readonly #contacts: Names;
   readonly #mending = new Mending();
   readonly #wishes = new Wishes();
@@ -55,7 +56,7 @@ export class HyParView {
     this.#out = options.out;
     const random = all.random;
     this.#active = new ActiveView(all, options.group);
-    this.#passive = new Names(all.passive, random);
+    this.#passive = new PassiveView(all.passive, random, (name) => this.#fits(name));
     this.#contacts = new Names(MAX_CONTACTS, random);
     this.#walks = new Walks(all.walkTimeoutMs);
     this.#budget = new Budget(all.messagesPerSecond);
@@ -85,7 +86,7 @@ export class HyParView {
   remember(peers: Iterable<string>, now: number): void {
     for (const peer of peers) {
       if (this.#passive.isFull) break;
-      this.#keep(peer);
+      this.#passive.keep(peer);
     }
     this.#fill(now);
   }
@@ -217,7 +218,7 @@ export class HyParView {
       this.#wish(newcomer, "newcomer", now);
       return;
     }
-    if (left === this.#options.prwl) this.#keep(newcomer);
+    if (left === this.#options.prwl) this.#passive.keep(newcomer);
     this.#out.send(next, { kind: "forward-join", peer: newcomer, ttl: left - 1 });
   }
 
@@ -271,7 +272,7 @@ export class HyParView {
     const most = this.#options.ka + this.#options.kp;
     const answer = this.#passive.sample(Math.min(peers.length, most), origin);
     this.#out.send(from, { kind: "shuffle-reply", origin, peers: answer });
-    this.#learn([origin, ...peers], answer);
+    this.#passive.learn([origin, ...peers], answer);
   }
 
   #onShuffleReply(from: string, origin: string, claimed: readonly string[], now: number): void {
@@ -280,7 +281,7 @@ export class HyParView {
       const shuffled = this.#shuffled;
       if (shuffled === undefined || shuffled.to !== from) return;
       this.#shuffled = undefined;
-      this.#learn(peers, shuffled.peers);
+      this.#passive.learn(peers, shuffled.peers);
       this.#fill(now);
       return;
     }
@@ -320,7 +321,7 @@ export class HyParView {
     this.#active.delete(peer);
     this.#wishes.delete(peer);
     this.#tried.add(peer);
-    if (keep) this.#keep(peer);
+    if (keep) this.#passive.keep(peer);
     this.#out.down(peer);
     this.#out.release(peer);
   }
@@ -372,20 +373,6 @@ export class HyParView {
     return this.#active.groupIsFree(name);
   }
 
-  #keep(peer: string): void {
-    if (this.#isName(peer) && !this.#active.has(peer)) this.#passive.add(peer);
-  }
-
-  /** Keeps `names`; those in `given` make room first, for another node holds them now. */
-  #learn(names: readonly string[], given: readonly string[]): void {
-    let at = 0;
-    for (const name of names) {
-      if (!this.#isName(name) || this.#active.has(name) || this.#passive.has(name)) continue;
-      while (this.#passive.isFull && at < given.length) this.#passive.delete(given[at++] ?? "");
-      this.#passive.add(name);
-    }
-  }
-
   /** Only neighbours take part in walks; who is none is told so, once its request is not under way. */
   #isLinked(from: string): boolean {
     if (this.#active.has(from)) return true;
@@ -396,6 +383,11 @@ export class HyParView {
   /** Steps a walk may still go, whatever it says. */
   #steps(ttl: number): number {
     return Number.isInteger(ttl) && ttl > 0 ? Math.min(ttl, this.#options.arwl) : 0;
+  }
+
+  /** Whether the passive view may hold it. */
+  #fits(name: unknown): name is string {
+    return this.#isName(name) && !this.#active.has(name);
   }
 
   #isName(name: unknown): name is string {

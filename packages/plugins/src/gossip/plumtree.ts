@@ -13,6 +13,7 @@
  */
 
 import { Budget } from "./budget.ts";
+import { Held, type HeldMessage } from "./held.ts";
 import { MAX_NAME } from "./membership-message.ts";
 import { type Announcer, Missing } from "./missing.ts";
 import { Providers } from "./providers.ts";
@@ -35,15 +36,6 @@ export type {
 } from "./tree-options.ts";
 
 const MAX_HOPS = 255;
-
-interface Held<P> {
-  readonly payload: P;
-  readonly hops: number;
-  readonly size: number;
-  readonly at: number;
-  copies: Map<string, number> | undefined;
-}
-
 const MAX_EARLY = 16;
 
 export class Plumtree<P> {
@@ -55,9 +47,7 @@ export class Plumtree<P> {
   readonly #eager = new Set<string>();
   readonly #lazy = new Set<string>();
   readonly #providers: Providers;
-  /** The oldest first. */
-  readonly #held = new Map<string, Held<P>>();
-  #heldBytes = 0;
+  readonly #held: Held<P>;
   /** Asked for an eager link before there was one. */
   readonly #early = new Set<string>();
   readonly #missing: Missing;
@@ -76,6 +66,7 @@ export class Plumtree<P> {
     checkTreeOptions(options);
     this.#options = options;
     this.#limits = { ...TREE_LIMITS, ...options.limits };
+    this.#held = new Held(this.#limits, options.sizeOf);
     this.#out = options.out;
     this.#eagerLinks = Math.floor(options.eagerLinks ?? 1);
     this.#providers = new Providers(this.#eagerLinks);
@@ -145,7 +136,7 @@ export class Plumtree<P> {
   broadcast(id: string, payload: P, now: number): number {
     if (this.has(id)) return 0;
     this.#missing.take(id);
-    this.#hold(id, payload, 0, now);
+    this.#held.add(id, payload, 0, now);
     this.#pruning?.first(id, this.#options.rootOf?.(payload) ?? id, now);
     return this.#spread(id, payload, 0, undefined, now);
   }
@@ -159,7 +150,7 @@ export class Plumtree<P> {
       return false;
     }
     const announcers = this.#missing.take(id);
-    this.#hold(id, payload, count, now);
+    this.#held.add(id, payload, count, now);
     this.#pruning?.first(id, this.#options.rootOf?.(payload) ?? id, now);
     this.#onFirst(from);
     this.#spread(id, payload, count, from, now);
@@ -198,13 +189,10 @@ export class Plumtree<P> {
       return;
     }
     this.#makeEager(from);
-    const held = id === undefined ? undefined : this.#held.get(id);
-    if (id === undefined || held === undefined) return;
-    held.copies ??= new Map();
-    const copies = held.copies.get(from) ?? 0;
-    if (copies >= this.#limits.copies) return;
-    held.copies.set(from, copies + 1);
-    this.#out.push(from, id, held.payload, held.hops + 1);
+    const held = id === undefined ? undefined : this.#held.copy(id, from);
+    if (id !== undefined && held !== undefined) {
+      this.#out.push(from, id, held.payload, held.hops + 1);
+    }
   }
 
   /** Does what is due. Returns when to be called next, in ms; also to be asked after every other call. */
@@ -257,7 +245,7 @@ export class Plumtree<P> {
     from: string,
     id: string,
     hops: number,
-    held: Held<P> | undefined,
+    held: HeldMessage<P> | undefined,
     now: number,
   ): void {
     if (!this.#isLinked(from)) return;
@@ -374,18 +362,6 @@ export class Plumtree<P> {
     const batches = [...this.#batches];
     this.#batches.clear();
     for (const [peer, batch] of batches) this.#out.announce(peer, batch);
-  }
-
-  #hold(id: string, payload: P, hops: number, now: number): void {
-    const size = this.#options.sizeOf?.(payload) ?? 0;
-    this.#held.set(id, { payload, hops, size, at: now, copies: undefined });
-    this.#heldBytes += size;
-    for (const [oldest, held] of this.#held) {
-      const full = this.#held.size > this.#limits.messages || this.#heldBytes > this.#limits.bytes;
-      if (oldest === id || (!full && now - held.at <= this.#limits.keepMs)) break;
-      this.#held.delete(oldest);
-      this.#heldBytes -= held.size;
-    }
   }
 
   /** It is asked after those that were never blamed. */
