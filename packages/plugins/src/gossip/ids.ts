@@ -48,7 +48,8 @@ export class Ids {
 
   delete(entry: Entry): boolean {
     const at = this.find(entry);
-    if (this.#entries[at]?.id !== entry.id) return false;
+    const there = this.#entries[at];
+    if (there?.id !== entry.id || there.time !== entry.time) return false;
     this.#entries.splice(at, 1);
     return true;
   }
