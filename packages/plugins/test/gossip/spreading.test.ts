@@ -140,6 +140,28 @@ describe("a delegation", () => {
     expect(reached(1)).toBeLessThan(35);
   });
 
+  it("pushes to so many of each bucket, whatever links there are", () => {
+    for (const copies of [1, 3]) {
+      const pushed: string[] = [];
+      const out = { deliver() {}, push: (to: string) => pushed.push(to) };
+      const self = new Uint8Array(32);
+      // Three buckets of ten links each.
+      const nodeIdOf = (peer: string): Uint8Array =>
+        new Uint8Array(32).fill(128 >> (peer.charCodeAt(0) - 97), 0, 1);
+      const machine = new Delegation<string>({ out, self, nodeIdOf, random: () => 0, copies });
+      for (const bucket of ["a", "b", "c"])
+        for (let i = 0; i < 10; i++) machine.up(`${bucket}${i}`);
+      expect(machine.broadcast("m", "", 0)).toBe(3 * copies);
+      expect(new Set(pushed).size).toBe(3 * copies);
+      // At a depth of one bit the first bucket is somebody else's.
+      pushed.length = 0;
+      machine.receivePush("b0", "n", "", 2, 0);
+      expect(new Set(pushed.map((peer) => peer[0]))).toEqual(new Set(["b", "c"]));
+      expect(pushed).toHaveLength(2 * copies);
+      expect(pushed).not.toContain("b0");
+    }
+  });
+
   it("tells those without a place", () => {
     const world = delegating(10, 1, (name) => name !== "node 4");
     world.mesh();
@@ -160,6 +182,37 @@ describe("a delegation", () => {
     const out = new World().out("x");
     const options = { out, self: place("node 1"), nodeIdOf: place, random: () => 0 };
     expect(() => new Delegation({ ...options, copies: 0 })).toThrow(RangeError);
+  });
+});
+
+describe.each([
+  ["flood", (out: SpreadingOut<string>) => new Flood({ out, maxIds: 2 })],
+  [
+    "delegation",
+    (out: SpreadingOut<string>) =>
+      new Delegation({
+        out,
+        maxIds: 2,
+        self: place("node 1"),
+        nodeIdOf: place,
+        random: () => 0,
+      }),
+  ],
+] as const)("a %s's memory", (_, make) => {
+  it("is of so many ids; what is older must be known elsewhere", () => {
+    const world = new World();
+    const machine = make(world.out("node 1"));
+    const isNew = (id: string): boolean => machine.receivePush("node 2", id, "", 1, 0);
+    expect(["a", "b", "a", "c", "b", "a"].map(isNew)).toEqual([
+      true,
+      true,
+      false,
+      true,
+      false,
+      true,
+    ]);
+    expect(machine.broadcast("a", "", 0)).toBe(0);
+    expect(world.delivered.get("node 1")).toEqual(["a", "b", "c", "a"]);
   });
 });
 
