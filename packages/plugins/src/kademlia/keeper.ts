@@ -54,6 +54,8 @@ const KEPT_PER_TURN = 8;
 const EXPIRE_MS = 60_000;
 /** Nodes that are tried again when the table has become empty. */
 const MAX_LAST_KNOWN = 64;
+/** Who is here for so long is here to stay, even in passing: nobody would have kept him for want of use. */
+const LASTING_MS = 60_000;
 /** Between two dials of the bootstrap addresses, while nobody is known; doubles up to the last. */
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 60_000;
@@ -79,6 +81,8 @@ export class Keeper {
   #reached: boolean;
   #retryMs = FIRST_RETRY_MS;
   #retryAt = 0;
+  /** Since when somebody is a peer. */
+  readonly #metAt = new WeakMap<Peer, number>();
   #savedAt: number;
   #saving: Promise<void> | undefined;
   #expiredAt: number;
@@ -130,6 +134,7 @@ export class Keeper {
 
   /** A new peer is told where we are. */
   greet(peer: Peer): void {
+    this.#metAt.set(peer, this.#overlay.now);
     if (!peer.authenticated) return;
     const record = this.#overlay.record.current();
     if (record.addresses.length > 0) this.#tell(peer, record.bytes);
@@ -296,6 +301,22 @@ export class Keeper {
     await this.#overlay.lookup(target, { d: 2, confirm: false });
   }
 
+  /**
+   * Whom to dial first the next time: those with whom we had a stream for long, whom we dialled ourselves before who came
+   * to us, for strangers come for nothing; then the nearest of those.
+   */
+  #anchors(nearest: readonly NodeContact[]): NodeContact[] {
+    const { now } = this.#overlay;
+    const peerOf = ({ id }: NodeContact): Peer | undefined => this.#network.peers.get(id);
+    const lasting = nearest.filter((contact) => {
+      const peer = peerOf(contact);
+      if (peer === undefined) return false;
+      return !peer.passing || now - (this.#metAt.get(peer) ?? now) >= LASTING_MS;
+    });
+    const came = (contact: NodeContact): number => Number(peerOf(contact)?.side === "listener");
+    return lasting.sort((a, b) => came(a) - came(b)).slice(0, MAX_ANCHORS);
+  }
+
   #save(): Promise<void> {
     const saving = this.#saveNow().finally(() => {
       if (this.#saving === saving) this.#saving = undefined;
@@ -309,12 +330,11 @@ export class Keeper {
     if (storage === undefined) return;
     const { table, self, record } = this.#overlay;
     const nearest = table.closest(self.nodeId, MAX_KEPT_RECORDS);
-    const lasting = nearest.filter(({ id }) => this.#network.peers.get(id)?.passing === false);
     const bytesOf = (contact: NodeContact): Uint8Array => contact.record.bytes;
     // Who was alone this time has not learnt that the others are gone.
     const alone = nearest.length === 0;
     const records = alone ? this.#known : nearest.map(bytesOf);
-    const anchors = alone ? (snapshot?.anchors ?? []) : lasting.slice(0, MAX_ANCHORS).map(bytesOf);
+    const anchors = alone ? (snapshot?.anchors ?? []) : this.#anchors(nearest).map(bytesOf);
     try {
       await storage.save(encodeSnapshot({ seq: record.seq, records, anchors }));
     } catch (thrown) {

@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { decodeSnapshot } from "../../src/kademlia/snapshot.ts";
+import { readRecord } from "../../src/record/record.ts";
 import { type OverlayNode, Overlays, recordOf, says, stranger } from "./overlay.ts";
 
 let overlays: Overlays;
@@ -106,5 +108,43 @@ describe("a node by itself", () => {
     await overlays.runtime.advance(5_000);
     expect(node.overlay.size).toBe(1);
     expect(recordOf(overlays, real).addresses).toEqual([real.address]);
+  });
+});
+
+describe("anchors", () => {
+  it("are those who were held for long, though met in passing, and whom it dialled itself first", async () => {
+    let kept = new Uint8Array(0);
+    const storage = {
+      load: async () => undefined,
+      save: async (bytes: Uint8Array) => {
+        kept = new Uint8Array(bytes);
+      },
+    };
+    const first = await overlays.start("first");
+    const bootstrap = [first.address];
+    const node = await overlays.start("node", { bootstrap, storage });
+    const [dialled, came, asked] = [
+      await overlays.start("dialled", { bootstrap }),
+      await overlays.start("came", { bootstrap }),
+      await overlays.start("asked", { bootstrap }),
+    ];
+    const { runtime } = overlays;
+    await runtime.advance(60_000);
+    await during(came.network.add(node.address));
+    const passing = { passing: true };
+    const peer = await during(node.network.add(dialled.address, passing));
+    peer.hold();
+    await runtime.advance(1_000);
+    const other = dialled.network.peers.get(node.network.id.text);
+    other?.hold();
+    expect([peer.passing, other?.passing]).toEqual([true, true]);
+    await runtime.advance(100_000);
+    await during(node.network.add(asked.address, passing));
+    await during(node.network.close());
+    const { networkId } = node.network;
+    const anchors = decodeSnapshot(kept).anchors.map(
+      (bytes) => readRecord(bytes, { networkId, now: runtime.wallClock() }).id.short,
+    );
+    expect(anchors).toEqual([dialled, came].map(({ network }) => network.id.short));
   });
 });
