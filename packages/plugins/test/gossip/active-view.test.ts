@@ -25,7 +25,8 @@ describe("an active view", () => {
     const asked = Array.from({ length: 30 }, () => view.roomFor("x", true, false, 0));
     expect(asked.filter((victim) => victim === "a")).toHaveLength(16);
     expect(asked.at(-1)).toBe(false);
-    expect(view.roomFor("x", true, false, 1_000)).toBe("a");
+    const later = [1, 2, 3].map(() => view.roomFor("x", true, false, 1_000));
+    expect(later).toEqual(["a", "a", false]);
     // Our own choice is not counted.
     expect(view.roomFor("x", true, true, 1_000)).toBe("a");
   });
