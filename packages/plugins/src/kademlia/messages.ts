@@ -14,7 +14,9 @@ import {
   OPCODE_BLOCKS,
   OPCODES,
   readU16,
+  readU32,
   writeU16,
+  writeU32,
 } from "@testudo/core";
 import { MAX_RECORD_BYTES } from "../record/record.ts";
 import { STORED, type Stored } from "./store.ts";
@@ -39,6 +41,14 @@ export interface LookupResponse {
   readonly records: readonly Uint8Array[];
   /** An encoded value; only where one was asked for. */
   readonly value: Uint8Array | undefined;
+}
+
+/** Somebody's value, to be kept. */
+export interface StoreRequest {
+  /** Encoded. */
+  readonly value: Uint8Array;
+  /** For how long. On the wire in whole seconds. */
+  readonly lifeMs: number;
 }
 
 const TERMINAL = 1;
@@ -96,11 +106,19 @@ const record: Codec<Uint8Array> = {
   },
 };
 
-const value: Codec<Uint8Array> = {
-  encode: (bytes) => bytes,
+const LIFE_BYTES = 4;
+
+const storeRequest: Codec<StoreRequest> = {
+  encode({ value, lifeMs }) {
+    const life = new Uint8Array(LIFE_BYTES);
+    writeU32(life, 0, Math.floor(lifeMs / 1_000));
+    return concat(life, value);
+  },
   decode(body) {
-    if (body.length === 0 || body.length > MAX_VALUE_BYTES) throw new Error("its length is wrong");
-    return body;
+    if (body.length <= LIFE_BYTES || body.length > LIFE_BYTES + MAX_VALUE_BYTES) {
+      throw new Error("its length is wrong");
+    }
+    return { value: body.subarray(LIFE_BYTES), lifeMs: 1_000 * readU32(body, 0) };
   },
 };
 
@@ -141,10 +159,10 @@ export const FindValue: MessageType<LookupRequest> = defineMessage({
   codec: lookupRequest,
   reserved: true,
 });
-export const StoreRequest: MessageType<Uint8Array> = defineMessage({
+export const StoreRequest: MessageType<StoreRequest> = defineMessage({
   name: "store value",
   opcode: BLOCK + 2,
-  codec: value,
+  codec: storeRequest,
   reserved: true,
 });
 export const StoreResponse: MessageType<Stored> = defineMessage({

@@ -86,8 +86,8 @@ export class Server {
     if (lookup !== undefined) return LookupResponse.of(this.#nearest(lookup, peer));
     const find = message.as(FindValue);
     if (find !== undefined) return LookupResponse.of(this.#find(find, peer));
-    const value = message.as(StoreRequest);
-    return value === undefined ? undefined : StoreResponse.of(this.#keep(value));
+    const store = message.as(StoreRequest);
+    return store === undefined ? undefined : StoreResponse.of(this.#keep(store));
   }
 
   #accountOf(peer: Peer): Account {
@@ -149,12 +149,12 @@ export class Server {
     return { ...this.#nearest(request, peer), value: value?.bytes };
   }
 
-  #keep(bytes: Uint8Array): Stored {
+  #keep({ value: bytes, lifeMs }: StoreRequest): Stored {
     const { network } = this.#overlay;
     try {
       const value = readValue(bytes, network.networkId);
       if (!this.#overlay.isOurs(value.key)) return STORED.elsewhere;
-      return this.#store.put(value, network.runtime.wallClock());
+      return this.#store.put(value, network.runtime.wallClock(), lifeMs);
     } catch (error) {
       if (error instanceof NetworkError) return STORED.malformed;
       throw error;

@@ -57,13 +57,19 @@ export class Store {
     return this.#bytes;
   }
 
-  /** `now` in unix ms. The same value again renews a content value, and is `stored`. */
-  put(value: Value, now: number): Stored {
-    const until = lifeOf(value, now);
+  /**
+   * `now` in unix ms. The same value again is `stored`, and lives as long as whoever brings it says, if that is longer:
+   * a publisher says a whole life, a keeper what is left of it, or a value would outlive its publisher for ever.
+   */
+  put(value: Value, now: number, lifeMs: number = VALUE_LIFE_MS): Stored {
+    let until = endOf(value, now, lifeMs);
     if (until <= now) return STORED.expired;
     const name = toHex(value.key);
     const present = this.#live(name, now);
-    if (present !== undefined && isOlder(value, present.value)) return STORED.older;
+    if (present !== undefined) {
+      if (isOlder(value, present.value)) return STORED.older;
+      if (equal(value.bytes, present.value.bytes)) until = Math.max(until, present.until);
+    }
     if (!this.#makeRoom(value, present, now)) return STORED.full;
     this.#delete(name);
     this.#kept.set(name, { value, until, since: now });
@@ -84,6 +90,11 @@ export class Store {
     const due: Value[] = [];
     for (const { value, since } of this.#kept.values()) if (since <= olderThan) due.push(value);
     return due;
+  }
+
+  /** How long a value will be kept. */
+  leftMs(key: Uint8Array, now: number): number {
+    return (this.#live(toHex(key), now)?.until ?? now) - now;
   }
 
   /** It was passed on at `now`. */
@@ -135,8 +146,8 @@ export class Store {
 }
 
 /** Until when (unix ms) a value that comes now is kept. */
-function lifeOf(value: Value, now: number): number {
-  const most = now + VALUE_LIFE_MS;
+function endOf(value: Value, now: number, lifeMs: number): number {
+  const most = now + Math.min(lifeMs, VALUE_LIFE_MS);
   return value.kind === "signed" ? Math.min(value.expiresAt, most) : most;
 }
 

@@ -2,7 +2,7 @@
  * Values over the network: put on the nodes nearest to their key, found there, and put again in time.
  *
  * A publisher puts its own values again every `republishMs`; a node that keeps a value passes it on when
- * nobody else did for that long, so that it stays where its key is as nodes come and go.
+ * nobody else did for that long, for what is left of its life, so that it stays where its key is as nodes come and go.
  */
 
 import { NetworkError, networkError, toHex } from "@testudo/core";
@@ -10,7 +10,7 @@ import type { NodeContact } from "./contacts.ts";
 import { FindValue, StoreRequest, StoreResponse } from "./messages.ts";
 import type { Overlay } from "./overlay.ts";
 import { STORED, type Store } from "./store.ts";
-import { readValue, type Value } from "./value.ts";
+import { readValue, VALUE_LIFE_MS, type Value } from "./value.ts";
 
 /** Own values that are put again. */
 const MAX_PUBLISHED = 1_024;
@@ -91,22 +91,29 @@ export class Values {
         return;
       }
     }
-    const [due] = this.#store.due(this.#wallClock() - olderThanMs);
+    const wallClock = this.#wallClock();
+    const [due] = this.#store.due(wallClock - olderThanMs);
     if (due === undefined) return;
-    this.#store.renewed(due, this.#wallClock());
+    this.#store.renewed(due, wallClock);
     const { table, options } = this.#overlay;
-    await this.#send(due, table.closest(due.key, options.s));
+    const lifeMs = this.#store.leftMs(due.key, wallClock);
+    await this.#send(due, lifeMs, table.closest(due.key, options.s));
   }
 
   async #put(value: Value, signal?: AbortSignal): Promise<number> {
     const nodes = await this.#overlay.lookup(value.key, { signal });
     if (this.#overlay.isOurs(value.key)) this.#store.put(value, this.#wallClock());
-    return this.#send(value, nodes, signal);
+    return this.#send(value, VALUE_LIFE_MS, nodes, signal);
   }
 
   /** To all at once; resolves with how many keep it now. Rejects with the signal's reason. */
-  async #send(value: Value, nodes: readonly NodeContact[], signal?: AbortSignal): Promise<number> {
-    const message = StoreRequest.of(value.bytes);
+  async #send(
+    value: Value,
+    lifeMs: number,
+    nodes: readonly NodeContact[],
+    signal?: AbortSignal,
+  ): Promise<number> {
+    const message = StoreRequest.of({ value: value.bytes, lifeMs });
     const reply = StoreResponse;
     const asking = new Set<AbortController>();
     const stop = (): void => {

@@ -78,8 +78,7 @@ describe("what strangers say", () => {
     refused(LookupResponse, Uint8Array.of(0, 0, 0));
     refused(LookupResponse, Uint8Array.of(2, 0));
     refused(RecordNews, new Uint8Array(MAX_RECORD_BYTES + 1));
-    refused(StoreRequest, new Uint8Array(0));
-    refused(StoreRequest, new Uint8Array(MAX_VALUE_BYTES + 1));
+    for (const length of [0, 4, MAX_VALUE_BYTES + 5]) refused(StoreRequest, new Uint8Array(length));
     for (const body of [[], [6], [255], [0, 0]]) refused(StoreResponse, Uint8Array.from(body));
   });
 

@@ -131,7 +131,7 @@ describe("who brings a value", () => {
     const peer = await during(asker.network.add(first.address));
     const value = contentValue(toUtf8("kept"));
     const keep = (bytes: Uint8Array): Promise<number> =>
-      during(peer.request(StoreRequest.of(bytes), StoreResponse));
+      during(peer.request(StoreRequest.of({ value: bytes, lifeMs: 60_000 }), StoreResponse));
     expect(await keep(value.bytes)).toBe(STORED.stored);
     expect(await keep(Uint8Array.of(9, 9, 9))).toBe(STORED.malformed);
     const found = await during(
@@ -155,8 +155,8 @@ describe("who brings a value", () => {
     const outcomes: number[] = [];
     for (const { address } of started) {
       const peer = await during(asker.network.add(address, { passing: true }));
-      const bytes = contentValue(toUtf8("y")).bytes;
-      outcomes.push(await during(peer.request(StoreRequest.of(bytes), StoreResponse)));
+      const request = StoreRequest.of({ value: contentValue(toUtf8("y")).bytes, lifeMs: 60_000 });
+      outcomes.push(await during(peer.request(request, StoreResponse)));
     }
     expect(outcomes.filter((outcome) => outcome === STORED.elsewhere).length).toBeGreaterThan(0);
     expect(outcomes.filter((outcome) => outcome === STORED.stored).length).toBeGreaterThan(0);

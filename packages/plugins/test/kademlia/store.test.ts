@@ -34,6 +34,19 @@ describe("what is kept", () => {
     expect(store.bytes).toBe(0);
   });
 
+  it("lives no longer for who says that less is left, and never longer than a life", () => {
+    const store = new Store({ self });
+    const value = content(1);
+    store.put(value, NOW, 60_000);
+    expect(store.leftMs(value.key, NOW)).toBe(60_000);
+    store.put(value, NOW + 10_000, 20_000);
+    expect(store.leftMs(value.key, NOW + 10_000)).toBe(50_000);
+    store.put(value, NOW + 10_000, 10 * VALUE_LIFE_MS);
+    expect(store.leftMs(value.key, NOW + 10_000)).toBe(VALUE_LIFE_MS);
+    expect(store.put(content(2), NOW, 0)).toBe(STORED.expired);
+    expect(store.leftMs(content(2).key, NOW)).toBe(0);
+  });
+
   it("is a signed value until its owner's date, and never longer than a life", () => {
     const store = new Store({ self });
     const short = signed(1);

@@ -28,6 +28,17 @@ describe("a value", () => {
     expect((await during(late.overlay.get(key)))?.content).toEqual(content);
   });
 
+  it("is gone a day after its publisher, however often its keepers pass it on", async () => {
+    const all = await overlays.joined(4, { checkMs: HOUR_MS, refreshMs: HOUR_MS });
+    const [first, , , publisher] = all as [OverlayNode, OverlayNode, OverlayNode, OverlayNode];
+    const { key } = await during(publisher.overlay.put(content));
+    expect(publisher.overlay.withdraw(key)).toBe(true);
+    await overlays.runtime.advance(23 * HOUR_MS);
+    expect((await during(first.overlay.get(key)))?.content).toEqual(content);
+    await overlays.runtime.advance(HOUR_MS + 60_000);
+    expect(await during(first.overlay.get(key))).toBeUndefined();
+  });
+
   it("is put again soon when nobody took it, and no more once it is withdrawn", async () => {
     const alone = await overlays.start("alone");
     const { key, nodes } = await during(alone.overlay.put(content));
