@@ -1,6 +1,6 @@
 /** Gossip where nodes die, come late, come back, lie, and lose each other. On virtual time. */
 
-import { Identity, toUtf8 } from "@testudo/core";
+import { Identity, toUtf8, writeU64 } from "@testudo/core";
 import { gossip } from "@testudo/plugins/gossip";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Author } from "../../packages/plugins/src/gossip/origin.ts";
@@ -12,6 +12,8 @@ beforeEach(() => {
 });
 afterEach(() => gossips.close());
 
+const HOUR_MS = 3_600_000;
+const HELLO = 64;
 const PUSH = 66;
 const ITEMS = 75;
 
@@ -240,6 +242,33 @@ describe("a liar", () => {
     bob.say("let me in");
     await gossips.pass(1_000);
     expect(alice.heard).toEqual([]);
+  });
+
+  const hello = (epoch: number): { opcode: number; body: Uint8Array } => {
+    const body = new Uint8Array(8);
+    writeU64(body, 0, epoch);
+    return { opcode: HELLO, body };
+  };
+
+  it("cannot have another speak at a time that its listeners refuse", async () => {
+    const { alice, bob } = await pair();
+    const carol = await gossips.one({ maxSkewMs: HOUR_MS });
+    await gossips.connect(carol, alice);
+    await gossips.pass(1_000);
+    const [peer] = [...bob.network.peers.values()];
+    peer?.send(hello(gossips.nodes.runtime.wallClock() + 48 * HOUR_MS)).catch(() => {});
+    await gossips.pass(1_000);
+    alice.say("still here");
+    await gossips.pass(1_000);
+    expect(carol.texts).toEqual(["still here"]);
+  });
+
+  it("cannot say hello without end", async () => {
+    const { bob } = await pair();
+    const [peer] = [...bob.network.peers.values()];
+    for (let i = 0; i < 200; i++) peer?.send(hello(0)).catch(() => {});
+    await gossips.pass(1_000);
+    expect(peer?.connected).toBe(false);
   });
 
   it("cannot say anything a second time", async () => {

@@ -14,7 +14,7 @@ export interface ConductOptions {
   readonly itemsPerSecond?: number;
   /** Bytes of items. Default 16 MiB. */
   readonly bytesPerSecond?: number;
-  /** Messages of a reconciliation that we answer. Default 20. */
+  /** Messages of a reconciliation that we answer, and hellos. Default 20. */
   readonly questionsPerSecond?: number;
   /** Censuses. Default 20. */
   readonly censusesPerSecond?: number;

@@ -285,7 +285,8 @@ export class Session {
     const graft = message.as(GraftMessage);
     if (graft !== undefined) this.#spreading.receiveGraft(from, graft.id, graft.hops, now);
     const hello = message.as(HelloMessage);
-    if (hello !== undefined) this.#links.hello(peer, hello);
+    // A record may stand in it, and its signature is verified.
+    if (hello !== undefined && this.#conduct.mayAsk(peer)) this.#links.hello(peer, hello);
     const membership = message.as(MembershipType);
     if (membership !== undefined) this.#links.membership(peer, membership);
     const counted = message.as(CensusReply);
@@ -352,11 +353,14 @@ export class Session {
     });
   }
 
-  /** Others know a later epoch of ours. A claim; but one that our clock could have had. */
+  /**
+   * Others know a later epoch of ours. A claim; but one that our clock could have had, as far off as one clock may be: were
+   * it as far as two may be apart, who lies could have us speak at times that all whose clocks are behind ours refuse.
+   */
   #raise(epoch: number): void {
     const { runtime } = this.#network;
-    if (epoch < this.#author.epoch || epoch > runtime.wallClock() + this.#options.maxSkewMs) return;
-    if (epoch === this.#author.epoch) return;
+    const latest = runtime.wallClock() + this.#options.maxSkewMs / 2;
+    if (epoch <= this.#author.epoch || epoch > latest) return;
     this.#author.raise(epoch + 1, runtime.now());
   }
 
