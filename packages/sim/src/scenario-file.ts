@@ -13,10 +13,13 @@ import { defineScenario, type Scenario } from "./scenario.ts";
 const PLAIN: ReadonlySet<string> = new Set([".mjs", ".js"]);
 const TYPED: ReadonlySet<string> = new Set([".ts", ".mts"]);
 
-/** Of `tsx/esm/api`, what is used. */
+/** Of `tsx/esm/api` and `tsx/cjs/api`, what is used. */
 interface Tsx {
-  register(): () => Promise<void>;
+  register(): () => Promise<void> | void;
 }
+
+/** For modules, and for `.ts` below a package.json without `"type": "module"`, which Node takes for none. */
+const TSX = ["tsx/cjs/api", "tsx/esm/api"] as const;
 
 /**
  * The export `scenario` of a file. Rejects `TypeError` for a file of another kind or without such an export,
@@ -43,12 +46,14 @@ async function load(href: string): Promise<Record<string, unknown>> {
 
 async function loadTyped(href: string, path: string): Promise<Record<string, unknown>> {
   if (stripsTypes(process.features)) return load(href);
-  const { register } = await findTsx(href, path);
-  const unregister = register();
+  const registered = (await findTsx(href, path)).map(({ register }) => register());
   try {
-    return await load(href);
+    const module = await load(href);
+    const exported: unknown = module["default"];
+    if ("scenario" in module || typeof exported !== "object" || exported === null) return module;
+    return { ...exported };
   } finally {
-    await unregister();
+    for (const unregister of registered.reverse()) await unregister();
   }
 }
 
@@ -58,13 +63,17 @@ export function stripsTypes(features: object): boolean {
 }
 
 /** Beside this package, or beside the scenario. */
-async function findTsx(href: string, path: string): Promise<Tsx> {
+async function findTsx(href: string, path: string): Promise<Tsx[]> {
   try {
-    return await import("tsx/esm/api");
+    return await Promise.all([import("tsx/cjs/api"), import("tsx/esm/api")]);
   } catch {
     try {
-      const own = createRequire(href).resolve("tsx/esm/api");
-      return (await import(/* @vite-ignore */ pathToFileURL(own).href)) as Tsx;
+      // What is resolved is for `require`; what is wanted lies beside it.
+      const { resolve: resolveFrom } = createRequire(href);
+      const own = TSX.map(
+        (name) => pathToFileURL(resolveFrom(name).replace(/\.cjs$/, ".mjs")).href,
+      );
+      return await Promise.all(own.map((each) => import(/* @vite-ignore */ each) as Promise<Tsx>));
     } catch (error) {
       throw new Error(
         `${path} is TypeScript, and Node ${process.versions.node} does not run it: install tsx (npm install --save-dev tsx), or write the scenario as .mjs`,

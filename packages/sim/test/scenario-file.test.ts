@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test, vi } from "vitest";
@@ -13,6 +13,7 @@ function file(name: string, text: string): string {
   return path;
 }
 
+const BESIDE = join(folder, "plain", "node_modules");
 const BODY = `{ name: "small", about: "Small", nodes: 2, run: () => ({ table: { columns: [], rows: [] } }) }`;
 
 describe("a scenario file", () => {
@@ -24,6 +25,14 @@ describe("a scenario file", () => {
   test("may be TypeScript", async () => {
     const text = `const nodes: number = 2;\nexport const scenario = { ...${BODY}, nodes } as const;`;
     expect((await loadScenario(file("b.ts", text))).name).toBe("small");
+  });
+
+  test("may be TypeScript where package.json does not say that files are modules", async () => {
+    const text = `import { defineScenario } from "@testudo/sim";\nimport { basename } from "node:path";\nexport const scenario = defineScenario({ ...${BODY}, name: basename("a/plain") as string });`;
+    mkdirSync(join(folder, "plain"));
+    symlinkSync(join(import.meta.dirname, "../../../node_modules"), BESIDE);
+    file("plain/package.json", `{ "name": "plain" }`);
+    expect((await loadScenario(file("plain/a.ts", text))).name).toBe("plain");
   });
 
   test.each([
