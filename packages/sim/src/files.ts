@@ -2,5 +2,5 @@
  * @testudo/sim/files: scenarios from files, and results to files. Node only.
  */
 
-export { type Run, runText, writeResults } from "./results.ts";
+export { checkResult, type Run, runText, writeResults } from "./results.ts";
 export { loadScenario } from "./scenario-file.ts";

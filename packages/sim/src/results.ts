@@ -20,6 +20,15 @@ export function runText({ seed, nodes }: Pick<Run, "seed" | "nodes">): string {
   return `seed ${seed}, ${nodes} ${nodes === 1 ? "node" : "nodes"}`;
 }
 
+/** Throws `TypeError` for what is no result: a scenario may be plain JavaScript. */
+export function checkResult({ name }: Scenario, result: unknown): ScenarioResult {
+  const { table } = (result ?? {}) as Partial<ScenarioResult>;
+  if (!Array.isArray(table?.columns) || !Array.isArray(table.rows)) {
+    throw new TypeError(`${name}: run() must give { table: { columns, rows } }`);
+  }
+  return result as ScenarioResult;
+}
+
 /** Writes both (the picture only when there are plots) and gives their paths. The folder is made if need be. */
 export async function writeResults(folder: string, run: Run): Promise<string[]> {
   const { scenario, result } = run;

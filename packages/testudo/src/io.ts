@@ -21,6 +21,8 @@ export interface Io {
   readonly columns: number;
   /** Tells of every SIGINT and SIGTERM; returns how to stop. While nobody listens they end the process. */
   onSignal(listener: (name: string) => void): () => void;
+  /** Tells when nothing is under way any more, though the process is not done; returns how to stop. */
+  onIdle(listener: () => void): () => void;
   /** Lets the reader of stdout see its end while the process lives on. All must be written. */
   closeStdout(): Promise<void>;
   /** Ends the process now, whatever is pending. */
@@ -62,6 +64,11 @@ class SystemIo implements Io {
     return () => {
       for (const signal of SIGNALS) process.removeListener(signal, listener);
     };
+  }
+
+  onIdle(listener: () => void): () => void {
+    process.on("beforeExit", listener);
+    return () => process.removeListener("beforeExit", listener);
   }
 
   async closeStdout(): Promise<void> {

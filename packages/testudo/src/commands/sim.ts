@@ -6,7 +6,8 @@
  */
 
 import { access } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { deferred } from "@testudo/core";
 import {
   Random,
   type Scenario,
@@ -14,13 +15,16 @@ import {
   type ScenarioResult,
   toText,
 } from "@testudo/sim";
-import { loadScenario, type Run, runText, writeResults } from "@testudo/sim/files";
+import { checkResult, loadScenario, type Run, runText, writeResults } from "@testudo/sim/files";
 import type { Command, CommandContext } from "../command.ts";
 import { CommandError, fileTrouble, UsageError } from "../failure.ts";
+import type { Io } from "../io.ts";
 import { Meter } from "../meter.ts";
 import { jsonLine } from "../output.ts";
 
 const FOLDER = join("docs", "results");
+const STUCK =
+  "it waits for something that never comes: time moves only while world.run, until or during is awaited";
 
 export const sim: Command = {
   about:
@@ -47,7 +51,7 @@ async function run(context: CommandContext): Promise<number> {
     scenario,
     seed,
     nodes,
-    result: await play(scenario, { seed, nodes, signal: leave, meter }),
+    result: await play(scenario, { file, seed, nodes, signal: leave, io, meter }),
   };
   const files = await write(args.text("out") ?? FOLDER, run);
   const { table, plots = [], verdicts = [], notes = [] } = run.result;
@@ -80,21 +84,32 @@ async function load(file: string): Promise<Scenario> {
   try {
     return await loadScenario(file);
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    throw new CommandError("FAILED", message, { cause: error });
+    throw failed(file, error);
   }
 }
 
+/** With the place in the file where it went wrong, if it was there. */
+function failed(file: string, thrown: unknown): CommandError {
+  const { message, stack = "" } = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const name = basename(file);
+  const at = stack.split("\n").find((line) => line.includes(`/${name}`));
+  const place = at?.match(/(:\d+)+(?=\)?$)/)?.[0];
+  const text = message.includes(file) ? message : `${file}${place ?? ""}: ${message}`;
+  return new CommandError("FAILED", text, { cause: thrown });
+}
+
 interface Playing {
+  readonly file: string;
   readonly seed: number;
   readonly nodes: number;
   readonly signal: AbortSignal;
+  readonly io: Io;
   readonly meter: Meter;
 }
 
 /** Rejects as soon as it is interrupted, whether or not the scenario heeds the signal. */
 async function play(scenario: Scenario, playing: Playing): Promise<ScenarioResult> {
-  const { seed, nodes, signal, meter } = playing;
+  const { file, seed, nodes, signal, io, meter } = playing;
   const context: ScenarioContext = {
     seed,
     nodes,
@@ -106,15 +121,17 @@ async function play(scenario: Scenario, playing: Playing): Promise<ScenarioResul
       signal.throwIfAborted();
     },
   };
-  let interrupt = (): void => {};
-  const interrupted = new Promise<never>((_, reject) => {
-    interrupt = () => reject(signal.reason);
-  });
+  const ended = deferred<never>();
+  const interrupt = (): void => ended.reject(signal.reason);
   signal.addEventListener("abort", interrupt, { once: true });
+  const stopIdle = io.onIdle(() => ended.reject(new Error(STUCK)));
   try {
     signal.throwIfAborted();
-    return await Promise.race([scenario.run(context), interrupted]);
+    return checkResult(scenario, await Promise.race([scenario.run(context), ended.promise]));
+  } catch (error) {
+    throw signal.aborted ? signal.reason : failed(file, error);
   } finally {
+    stopIdle();
     signal.removeEventListener("abort", interrupt);
     meter.clear();
   }

@@ -83,6 +83,15 @@ describe("testudo sim run", () => {
     expect(existsSync(join(out, "endless.csv"))).toBe(false);
   });
 
+  test("one that waits for what never comes is told, and does not just end", async () => {
+    const file = scenario("stuck", "run: () => new Promise(() => {})");
+    const running = new Running(["sim", "run", file, "--out", out]);
+    const tell = setInterval(() => running.io.idle(), 5);
+    expect(await running.code).toBe(1);
+    clearInterval(tell);
+    expect(running.io.err.text).toMatch(/stuck.mjs: it waits for something that never comes/);
+  });
+
   test.each([
     ["another word", ["sim", "walk", PLAIN], 2, /say testudo sim run/],
     ["no file", ["sim", "run"], 2, /something is missing/],
@@ -94,8 +103,9 @@ describe("testudo sim run", () => {
       "a file that throws",
       ["sim", "run", scenario("thrower", "run() { throw new Error('oh') }")],
       1,
-      /oh/,
+      /thrower.mjs:1:\d+: oh/,
     ],
+    ["one without a table", ["sim", "run", scenario("bare", "run: () => ({})")], 1, /table: \{/],
     [
       "a folder that cannot be",
       ["sim", "run", PLAIN, "--out", join(PLAIN, "x")],

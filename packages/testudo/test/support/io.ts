@@ -97,6 +97,7 @@ export class TestIo implements Io {
   stdoutClosed = false;
   readonly exits: number[] = [];
   readonly #listeners = new Set<(name: string) => void>();
+  readonly #idle = new Set<() => void>();
 
   get stdout(): PassThrough {
     return this.out.stream;
@@ -117,6 +118,15 @@ export class TestIo implements Io {
 
   signal(name = "SIGTERM"): void {
     for (const listener of [...this.#listeners]) listener(name);
+  }
+
+  onIdle(listener: () => void): () => void {
+    this.#idle.add(listener);
+    return () => this.#idle.delete(listener);
+  }
+
+  idle(): void {
+    for (const listener of [...this.#idle]) listener();
   }
 
   async closeStdout(): Promise<void> {
