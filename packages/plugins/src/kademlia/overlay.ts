@@ -208,7 +208,7 @@ export class Overlay {
     const { d = this.options.d, confirm = true, enough = () => false } = quest;
     const { question, heard, missed } = quest;
     this.table.looked(target, this.now);
-    const seeds = this.table.closest(target, Math.max(k, d));
+    const seeds = this.#seeds(target, Math.max(k, d));
     const lookup = new Lookup<NodeContact>({
       target,
       self: this.self,
@@ -283,6 +283,14 @@ export class Overlay {
   #scopeOf(contact: NodeContact): Scope {
     const peer = this.network.peers.get(contact.id);
     return peer === undefined ? "public" : this.scopeOf(peer);
+  }
+
+  /** Where nobody answered when asked last, it may be that only we were gone: then all are worth another question. */
+  #seeds(target: Uint8Array, n: number): NodeContact[] {
+    const seeds = this.table.closest(target, n);
+    if (seeds.length > 0) return seeds;
+    const all = Array.from(this.table.values(), ({ contact }) => contact);
+    return all.sort((a, b) => compareDistance(target, a.nodeId, b.nodeId)).slice(0, n);
   }
 
   #named(contacts: readonly NodeContact[]): void {
