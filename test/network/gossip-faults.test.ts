@@ -319,5 +319,11 @@ describe("options", () => {
     expect(() => gossip({ windowMs: "long" as unknown as number })).toThrow(TypeError);
     expect(() => gossip({ types: ["news" as unknown as number] })).toThrow(TypeError);
     expect(() => gossip({ overlay: {} as never })).toThrow(TypeError);
+    expect(() => gossip({ active: 1.5 })).toThrow(/active must be a whole number/);
+    expect(() => gossip({ epoch: Number.NaN })).toThrow(/epoch/);
+    expect(() => gossip({ conduct: { itemsPerSecond: -1 } })).toThrow(/conduct.itemsPerSecond/);
+    expect(() => gossip({ addresses: [] as never })).toThrow(TypeError);
+    expect(() => gossip({ saved: "marks" as never })).toThrow(TypeError);
+    expect(() => gossip({ saved: new Uint8Array(3) })).toThrow(RangeError);
   });
 });

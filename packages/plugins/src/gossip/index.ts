@@ -23,6 +23,7 @@ import {
   type Plugin,
 } from "@testudo/core";
 import { numberFrom } from "../options.ts";
+import { Seen } from "./seen.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
 export type { ConductOptions } from "./conduct.ts";
@@ -149,14 +150,27 @@ function checked(given: Partial<SessionOptions>): SessionOptions {
   if (typeof diverse !== "boolean") throw new TypeError("diverse must be true or false");
   const number = (name: keyof typeof DEFAULTS, least: number): number =>
     numberFrom(least, given[name] ?? DEFAULTS[name], name);
+  const whole = (name: keyof typeof DEFAULTS, least: number): number => {
+    const value = number(name, least);
+    if (!Number.isInteger(value)) throw new RangeError(`${name} must be a whole number`);
+    return value;
+  };
+  const { epoch, addresses, conduct = {} } = given;
+  if (epoch !== undefined) numberFrom(1, epoch, "epoch", 2 ** 48 - 1);
+  if (addresses !== undefined && typeof addresses !== "function") {
+    throw new TypeError("addresses must be a function that gives a list of them");
+  }
+  for (const [name, value] of Object.entries(conduct)) {
+    if (value !== undefined) numberFrom(1, value, `conduct.${name}`);
+  }
   return {
     mode,
     overlay,
-    active: number("active", 1),
-    passive: number("passive", 1),
+    active: whole("active", 1),
+    passive: whole("passive", 1),
     diverse,
-    eagerLinks: number("eagerLinks", 1),
-    copies: number("copies", 1),
+    eagerLinks: whole("eagerLinks", 1),
+    copies: whole("copies", 1),
     graftAfterMs: number("graftAfterMs", 1),
     graftTimeoutMs: number("graftTimeoutMs", 1),
     announceEveryMs: number("announceEveryMs", 0),
@@ -165,15 +179,24 @@ function checked(given: Partial<SessionOptions>): SessionOptions {
     reconcileMs: number("reconcileMs", 100),
     censusMs: number("censusMs", 50),
     windowMs: number("windowMs", 1_000),
-    maxItems: number("maxItems", 1),
-    maxBytes: number("maxBytes", 1_024),
-    maxOrigins: number("maxOrigins", 16),
+    maxItems: whole("maxItems", 1),
+    maxBytes: whole("maxBytes", 1_024),
+    maxOrigins: whole("maxOrigins", 16),
     maxSkewMs: number("maxSkewMs", 0),
     conduct: given.conduct,
-    epoch: given.epoch,
-    saved: given.saved,
-    addresses: given.addresses,
+    epoch,
+    saved: savedFrom(given.saved),
+    addresses,
   };
+}
+
+/** Read once now, so that what is none is refused at once. */
+function savedFrom(saved: Uint8Array | undefined): Uint8Array | undefined {
+  if (saved !== undefined && !(saved instanceof Uint8Array)) {
+    throw new TypeError("saved must be the bytes that save() gave");
+  }
+  new Seen({ saved });
+  return saved;
 }
 
 const DEFAULTS = {

@@ -21,6 +21,7 @@ import {
   type PeerContext,
   PeerId,
   type Plugin,
+  parseAddress,
 } from "@testudo/core";
 import { numberFrom } from "../options.ts";
 import type { ContactRecord } from "../record/record.ts";
@@ -131,6 +132,15 @@ export class Kademlia implements Plugin {
       return value;
     };
     const A_DAY_MS = 86_400_000;
+    if (!Array.isArray(bootstrap)) throw new TypeError("bootstrap must be a list of addresses");
+    // One that cannot be read would never be reached, and nobody would hear of it.
+    for (const address of bootstrap) parseAddress(address);
+    if (options.addresses !== undefined && typeof options.addresses !== "function") {
+      throw new TypeError("addresses must be a function that gives a list of them");
+    }
+    if (options.storage !== undefined && typeof options.storage?.save !== "function") {
+      throw new TypeError("storage must have load() and save(), as fileStorage(path) has");
+    }
     this.#options = {
       bootstrap: [...bootstrap],
       addresses: options.addresses,
@@ -306,7 +316,7 @@ export class Kademlia implements Plugin {
   }
 }
 
-/** Throws `TypeError` or `RangeError` for options that make no sense. */
+/** Throws `TypeError` or `RangeError` for options that make no sense, `AddressError` for a bootstrap address that is none. */
 export function kademlia(options: KademliaOptions = {}): Kademlia {
   return new Kademlia(options);
 }

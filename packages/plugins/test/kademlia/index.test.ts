@@ -50,6 +50,19 @@ describe("options", () => {
   });
 });
 
+it.each<[string, object]>([
+  ["bootstrap", { bootstrap: "net:192.0.2.1:1" }],
+  ["addresses", { addresses: [] }],
+  ["storage", { storage: "overlay.bin" }],
+])("the option %s must be what it says", (name, options) => {
+  expect(() => kademlia(options)).toThrow(TypeError);
+  expect(() => kademlia(options)).toThrow(name);
+});
+
+it("a bootstrap address that is none is refused at once", () => {
+  expect(() => kademlia({ bootstrap: ["net:192.0.2.1:1~noise", "not one"] })).toThrow(/not one/);
+});
+
 describe("a node of the overlay", () => {
   it("is found by its id, and dialled, though nobody was told its address", async () => {
     const all = await overlays.joined(6);
