@@ -19,13 +19,19 @@ import {
   type MessageContext,
   type MessageType,
   type NetworkContext,
+  networkError,
+  type Peer,
   type PeerContext,
+  type PeerId,
   type Plugin,
 } from "@testudo/core";
 import { numberFrom } from "../options.ts";
+import type { Storage } from "../storage.ts";
+import { Marks } from "./marks.ts";
 import { Seen } from "./seen.ts";
 import { Session, type SessionOptions } from "./session.ts";
 
+export type { Storage } from "../storage.ts";
 export type { ConductOptions } from "./conduct.ts";
 export type { GossipOverlay } from "./links.ts";
 
@@ -38,6 +44,12 @@ export interface GossipOptions extends Partial<SessionOptions> {
    * with `reach: "network"` is carried, and whatever application's message arrives is taken.
    */
   types?: readonly (MessageType<never> | MessageType<unknown> | number)[];
+  /**
+   * Keeps the marks of what was taken over restarts, as `fileStorage(path)` does; a file of its own. What
+   * was taken more than five seconds before the process is killed is not taken again. At most 131,072 `maxOrigins`.
+   * Excludes `saved`. Default: a restarted node has again what its peers still keep.
+   */
+  storage?: Storage;
 }
 
 /** Throws `TypeError` or `RangeError` for options that make no sense. */
@@ -64,11 +76,15 @@ export interface GossipState {
 export class Gossip implements Plugin {
   readonly name: string = "gossip";
   readonly #options: SessionOptions;
+  readonly #storage: Storage | undefined;
   #types: Set<number> | undefined;
   #session: Session | undefined;
+  #marks: Marks | undefined;
+  #starting = false;
 
-  constructor({ types, ...options }: GossipOptions = {}) {
+  constructor({ types, storage, ...options }: GossipOptions = {}) {
     this.#options = checked(options);
+    this.#storage = storageFrom(storage, this.#options);
     if (types !== undefined) {
       this.#types = new Set();
       for (const type of types) this.carries(type);
@@ -83,11 +99,36 @@ export class Gossip implements Plugin {
     this.#types.add(opcode);
   }
 
-  startup({ network, deliver }: NetworkContext): void {
-    if (this.#session !== undefined) throw new TypeError("this plugin already serves a network");
-    this.#session = new Session(network, this.#options, (message, origin, via) => {
+  /** A promise only where there is something to load. */
+  startup(context: NetworkContext): void | Promise<void> {
+    if (this.#session !== undefined || this.#starting)
+      throw new TypeError("this plugin already serves a network");
+    if (this.#storage === undefined) this.#begin(context);
+    else return this.#load(context, this.#storage);
+  }
+
+  /** No hook is called meanwhile: nothing is taken or said before the marks are here. */
+  async #load(context: NetworkContext, storage: Storage): Promise<void> {
+    const { network } = context;
+    this.#starting = true;
+    try {
+      const marks = await Marks.load(network, storage, this.#options);
+      // The network does not wait for ever, and calls nothing that would stop what is begun now.
+      if (!network.networkState().plugins.some(({ status }) => status === "starting")) {
+        throw networkError("NETWORK_CLOSED", "the network did not wait for it to start");
+      }
+      this.#begin(context, marks);
+    } finally {
+      this.#starting = false;
+    }
+  }
+
+  #begin({ network, deliver }: NetworkContext, marks?: Marks): void {
+    const take = (message: Message, origin: PeerId, via: Peer): void => {
       if (this.#takes(message.opcode)) deliver(message, origin, via);
-    });
+    };
+    this.#session = new Session(network, this.#options, take, marks?.seen);
+    this.#marks = marks;
   }
 
   disseminate(message: Message): Delivery | undefined {
@@ -109,12 +150,19 @@ export class Gossip implements Plugin {
     this.#session?.left(peer);
   }
 
-  close(): void {
+  /** A promise only where there is something to save. */
+  close(): void | Promise<void> {
+    const marks = this.#marks;
     this.#session?.close();
     this.#session = undefined;
+    this.#marks = undefined;
+    return marks?.close();
   }
 
-  /** The marks of what was taken, for the option `saved` of the next life. Ask before the network is closed. */
+  /**
+   * The marks of what was taken, for the option `saved` of the next life; with `storage` nobody needs to ask. Throws
+   * `TypeError` while no network is served: ask before it is closed.
+   */
   save(): Uint8Array {
     if (this.#session === undefined)
       throw new TypeError("register this plugin with a network first");
@@ -188,6 +236,20 @@ function checked(given: Partial<SessionOptions>): SessionOptions {
     saved: savedFrom(given.saved),
     addresses,
   };
+}
+
+function storageFrom(
+  storage: Storage | undefined,
+  { saved, maxOrigins }: SessionOptions,
+): Storage | undefined {
+  if (storage === undefined) return undefined;
+  if (typeof storage?.load !== "function" || typeof storage.save !== "function") {
+    throw new TypeError("storage must have load() and save(), as fileStorage(path) has");
+  }
+  if (saved !== undefined) throw new TypeError("storage and saved exclude each other");
+  // They are written as one, every few seconds.
+  numberFrom(16, maxOrigins, "maxOrigins", 131_072);
+  return storage;
 }
 
 /** Read once now, so that what is none is refused at once. */

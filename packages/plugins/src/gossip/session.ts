@@ -122,13 +122,20 @@ export class Session {
   readonly #alarm: Alarm;
   readonly #censusAlarm: Alarm;
 
-  constructor(network: Network, options: SessionOptions, deliver: Deliver) {
+  /** `seen`: marks that somebody keeps. Default: those that `options.saved` says. */
+  constructor(
+    network: Network,
+    options: SessionOptions,
+    deliver: Deliver,
+    seen: Seen = new Seen(options),
+  ) {
     const { runtime } = network;
     this.#network = network;
     this.#options = options;
-    this.#seen = new Seen(options);
-    const epoch = Math.max(1, options.epoch ?? Math.floor(runtime.wallClock()));
+    this.#seen = seen;
     const { identity, networkId } = network;
+    this.#ownKey = binary(identity.publicKey, 0, identity.publicKey.length);
+    const epoch = this.#firstEpoch();
     this.#author = new Author({ identity, networkId, epoch, now: runtime.now() });
     this.#window = new Window({ ...options, keepMs: options.windowMs });
     this.#conduct = new Conduct(network, options.conduct);
@@ -139,7 +146,6 @@ export class Session {
           this.#send(to, CensusReply.of({ id, nodes, complete })),
       },
     });
-    this.#ownKey = binary(identity.publicKey, 0, identity.publicKey.length);
     this.#beacon = new Beacon(this.#ownKey);
     this.#beaconAlarm = new Alarm(runtime, (now) => {
       if (this.#beacon.poll(now) && this.#spreading.eager.size > 0)
@@ -358,10 +364,19 @@ export class Session {
    * it as far as two may be apart, who lies could have us speak at times that all whose clocks are behind ours refuse.
    */
   #raise(epoch: number): void {
-    const { runtime } = this.#network;
-    const latest = runtime.wallClock() + this.#options.maxSkewMs / 2;
-    if (epoch <= this.#author.epoch || epoch > latest) return;
-    this.#author.raise(epoch + 1, runtime.now());
+    if (epoch <= this.#author.epoch || epoch > this.#latest) return;
+    this.#author.raise(epoch + 1, this.#network.runtime.now());
+  }
+
+  /** Behind that of the last life, if its marks are here: the clock may have been set back meanwhile. */
+  #firstEpoch(): number {
+    const { epoch = Math.floor(this.#network.runtime.wallClock()) } = this.#options;
+    const last = this.#seen.epochOf(this.#ownKey) ?? 0;
+    return last >= epoch && last <= this.#latest ? last + 1 : Math.max(1, epoch);
+  }
+
+  get #latest(): number {
+    return this.#network.runtime.wallClock() + this.#options.maxSkewMs / 2;
   }
 
   #send(to: string, message: Message): void {
