@@ -14,8 +14,11 @@ import {
   networkError,
   type Peer,
   type Timer,
+  toBase64,
 } from "@testudo/core";
 import type { Storage } from "../storage.ts";
+import { type Acquaintance, chooseAnchors, LASTING_MS } from "./anchors.ts";
+import { Bootstrap } from "./bootstrap.ts";
 import type { NodeContact } from "./contacts.ts";
 import { RecordNews } from "./messages.ts";
 import { nodeIdIn } from "./node-id.ts";
@@ -54,12 +57,7 @@ const KEPT_PER_TURN = 8;
 const EXPIRE_MS = 60_000;
 /** Nodes that are tried again when the table has become empty. */
 const MAX_LAST_KNOWN = 64;
-/** Who is here for so long is here to stay, even in passing: nobody would have kept him for want of use. */
-const LASTING_MS = 60_000;
-/** Between two dials of the bootstrap addresses, while nobody is known; doubles up to the last. */
-const FIRST_RETRY_MS = 1_000;
-const LAST_RETRY_MS = 60_000;
-
+const ID_BYTES = 32;
 /** Addresses that others found wait for their turn. */
 const MAX_FOUND = 64;
 
@@ -77,17 +75,17 @@ export class Keeper {
   /** Our own neighbourhood was looked up, since anybody is known. */
   #settled = false;
   #settledAt = 0;
-  /** A bootstrap address was reached once; until then we and those who came through us may be an island. */
-  #reached: boolean;
-  #retryMs = FIRST_RETRY_MS;
-  #retryAt = 0;
+  readonly #bootstrap: Bootstrap;
+  /** Anchors of the last time that are to be dialled, before anything else is done. */
+  #anchors: readonly Uint8Array[];
+  readonly #startedAt: number;
   /** Since when somebody is a peer. */
   readonly #metAt = new WeakMap<Peer, number>();
   #savedAt: number;
   #saving: Promise<void> | undefined;
   #expiredAt: number;
   #told = -1;
-  /** Whom we knew last, nearest or most trusted first: as records. */
+  /** Whom we knew last, most trusted or nearest first: as records. */
   #known: readonly Uint8Array[];
   /** Those of them that are still to be tried in this round. */
   #untried: readonly Uint8Array[];
@@ -98,12 +96,20 @@ export class Keeper {
     this.#store = store;
     this.#values = values;
     this.#options = options;
-    this.#reached = options.bootstrap.length === 0;
+    this.#bootstrap = new Bootstrap(options.bootstrap, {
+      dial: (address) => this.#dial(address),
+      now: () => overlay.now,
+      random: (bound) => overlay.random(bound),
+      logger: this.#network.logger,
+      signal: this.#closed.signal,
+    });
+    this.#startedAt = overlay.now;
     this.#savedAt = overlay.now;
     this.#expiredAt = overlay.now;
     const { snapshot } = options;
-    this.#known = snapshot === undefined ? [] : [...snapshot.anchors, ...snapshot.records];
-    this.#untried = this.#known;
+    this.#anchors = snapshot?.anchors ?? [];
+    this.#untried = snapshot?.records ?? [];
+    this.#known = [...this.#anchors, ...this.#untried];
   }
 
   start(): void {
@@ -111,7 +117,10 @@ export class Keeper {
     this.#arm(this.#overlay.random(TURN_MS));
   }
 
-  /** Resolves after the first lookup of our own place; rejects `NETWORK_CLOSED`. */
+  /**
+   * Resolves after the first lookup of our own place. Rejects `NETWORK_CLOSED`, and where nobody else is known, with why
+   * no bootstrap address can ever be dialled: `ADDRESS_UNSUPPORTED` or `ADDRESS_MALFORMED`.
+   */
   get joined(): Promise<void> {
     return this.#joined.promise;
   }
@@ -150,6 +159,10 @@ export class Keeper {
   #turn(): void {
     const { now, table, candidates } = this.#overlay;
     const { checkMs, refreshMs, republishMs, saveMs, storage } = this.#options;
+    if (this.#anchors.length > 0) {
+      this.#once("anchors", () => this.#takeUpAnchors());
+      return;
+    }
     if (now - this.#expiredAt >= EXPIRE_MS) this.#expire(now);
     this.#news();
     for (const contact of table.due(now, checkMs, CHECKS_PER_TURN)) this.#meet(contact);
@@ -160,7 +173,8 @@ export class Keeper {
       this.#settled = false;
       this.#once("join", () => this.#join());
     } else {
-      if (!this.#reached) this.#once("bootstrap", () => this.#bootstrap());
+      if (this.#untried.length > 0) this.#once("kept", () => this.#tryKnown());
+      if (!this.#bootstrap.reached) this.#once("bootstrap", () => this.#dialBootstrap());
       if (!this.#settled || now - this.#settledAt >= refreshMs) {
         this.#once("join", () => this.#settle());
       } else {
@@ -226,38 +240,46 @@ export class Keeper {
     await this.#dial(address);
   }
 
+  /** Those we trusted are asked before anybody who may have come meanwhile, and before whom he would name. */
+  async #takeUpAnchors(): Promise<void> {
+    await Promise.allSettled(this.#anchors.map((bytes) => this.#remember(bytes)));
+    this.#anchors = [];
+  }
+
   /** Nobody is known: those kept from the last time, with them the bootstrap addresses, with growing patience. */
   async #join(): Promise<void> {
     if (this.#untried.length === 0) {
-      if (this.#overlay.now < this.#retryAt) return;
+      if (!this.#bootstrap.due) return;
       this.#untried = this.#known;
     }
     await this.#tryKnown();
-    if (this.#overlay.table.size === 0) await this.#bootstrap();
+    if (this.#overlay.table.size === 0) await this.#dialBootstrap();
+    const { hopeless } = this.#bootstrap;
+    const nobody = this.#overlay.table.size === 0 && this.#untried.length === 0;
+    if (nobody && hopeless !== undefined) this.#joined.reject(hopeless);
   }
 
-  async #bootstrap(): Promise<void> {
-    if (this.#overlay.now < this.#retryAt) return;
-    this.#retryAt = this.#overlay.now + this.#retryMs;
-    this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS);
-    const dials = this.#options.bootstrap.map((address) => this.#dial(address));
-    for (const { status } of await Promise.allSettled(dials)) {
-      if (status !== "fulfilled" || this.#reached) continue;
-      this.#reached = true;
-      this.#settledAt = Number.NEGATIVE_INFINITY;
-    }
+  async #dialBootstrap(): Promise<void> {
+    if (!this.#bootstrap.due) return;
+    if (await this.#bootstrap.round()) this.#settledAt = Number.NEGATIVE_INFINITY;
   }
 
   async #tryKnown(): Promise<void> {
     const some = this.#untried.slice(0, KEPT_PER_TURN);
     this.#untried = this.#untried.slice(some.length);
-    await Promise.allSettled(some.map((bytes) => this.#remember(bytes)));
+    const { table } = this.#overlay;
+    await Promise.allSettled(
+      some.map((bytes) => this.#remember(bytes, (contact) => table.wants(contact))),
+    );
   }
 
-  async #remember(bytes: Uint8Array): Promise<void> {
+  async #remember(
+    bytes: Uint8Array,
+    isWanted: (contact: NodeContact) => boolean = () => true,
+  ): Promise<void> {
     try {
       const contact = this.#overlay.contact(bytes, "device");
-      if (contact !== undefined) await this.#overlay.meet(contact);
+      if (contact !== undefined && isWanted(contact)) await this.#overlay.meet(contact);
     } catch (error) {
       // Its record is past, or it is gone; there are others.
       if (!(error instanceof NetworkError)) throw error;
@@ -269,27 +291,19 @@ export class Keeper {
     await this.#network.add(address, { passing: true, signal: this.#closed.signal });
   }
 
-  /** Our own neighbourhood. The first time, then others of the last time are asked, too. */
+  /** Our own neighbourhood; and one bootstrap address again, so that two halves of a network that was cut do not stay two. */
   async #settle(): Promise<void> {
     const { table, self } = this.#overlay;
     // Nobody has answered yet: the checks are under way.
     if (table.closest(self.nodeId, 1).length === 0) return;
-    if (this.#settled) await this.#revisit();
+    if (this.#settled) await this.#bootstrap.any();
     const found = await this.#overlay.lookup(self.nodeId);
     if (found.length === 0) return;
     this.#settledAt = this.#overlay.now;
     if (this.#settled) return;
     this.#settled = true;
     this.#joined.resolve();
-    this.#retryMs = FIRST_RETRY_MS;
-    await this.#tryKnown();
-  }
-
-  /** One bootstrap address again, so that two halves of a network that was cut do not stay two. */
-  async #revisit(): Promise<void> {
-    const { bootstrap } = this.#options;
-    const address = bootstrap[bootstrap.length < 2 ? 0 : this.#overlay.random(bootstrap.length)];
-    if (address !== undefined) await Promise.allSettled([this.#dial(address)]);
+    this.#bootstrap.refresh();
   }
 
   async #refresh(olderThanMs: number): Promise<void> {
@@ -301,20 +315,24 @@ export class Keeper {
     await this.#overlay.lookup(target, { d: 2, confirm: false });
   }
 
-  /**
-   * Whom to dial first the next time: those with whom we had a stream for long, whom we dialled ourselves before who came
-   * to us, for strangers come for nothing; then the nearest of those.
-   */
-  #anchors(nearest: readonly NodeContact[]): NodeContact[] {
+  /** Whom to dial first the next time, as records. */
+  #chooseAnchors(nearest: readonly NodeContact[]): Uint8Array[] {
     const { now } = this.#overlay;
-    const peerOf = ({ id }: NodeContact): Peer | undefined => this.#network.peers.get(id);
-    const lasting = nearest.filter((contact) => {
-      const peer = peerOf(contact);
-      if (peer === undefined) return false;
-      return !peer.passing || now - (this.#metAt.get(peer) ?? now) >= LASTING_MS;
+    const old = new Map(this.#options.snapshot?.anchors.map((bytes) => [idIn(bytes), bytes]));
+    const all = nearest.map((contact): Acquaintance<NodeContact> => {
+      const peer = this.#network.peers.get(contact.id);
+      const before = old.has(contact.id);
+      if (peer === undefined) return { contact, stream: undefined, before };
+      const { passing, side } = peer;
+      const since = this.#metAt.get(peer) ?? now;
+      return { contact, stream: { since, passing, side }, before };
     });
-    const came = (contact: NodeContact): number => Number(peerOf(contact)?.side === "listener");
-    return lasting.sort((a, b) => came(a) - came(b)).slice(0, MAX_ANCHORS);
+    const random = (bound: number): number => this.#overlay.random(bound);
+    const chosen = chooseAnchors(all, { now, random });
+    for (const { id } of chosen) old.delete(id);
+    // So short a life proves nothing against those that it did not reach.
+    const unproved = now - this.#startedAt < LASTING_MS ? old.values() : [];
+    return [...chosen.map(({ record }) => record.bytes), ...unproved].slice(0, MAX_ANCHORS);
   }
 
   #save(): Promise<void> {
@@ -330,11 +348,10 @@ export class Keeper {
     if (storage === undefined) return;
     const { table, self, record } = this.#overlay;
     const nearest = table.closest(self.nodeId, MAX_KEPT_RECORDS);
-    const bytesOf = (contact: NodeContact): Uint8Array => contact.record.bytes;
     // Who was alone this time has not learnt that the others are gone.
     const alone = nearest.length === 0;
-    const records = alone ? this.#known : nearest.map(bytesOf);
-    const anchors = alone ? (snapshot?.anchors ?? []) : this.#anchors(nearest).map(bytesOf);
+    const records = alone ? this.#known : nearest.map((contact) => contact.record.bytes);
+    const anchors = alone ? (snapshot?.anchors ?? []) : this.#chooseAnchors(nearest);
     try {
       await storage.save(encodeSnapshot({ seq: record.seq, records, anchors }));
     } catch (thrown) {
@@ -342,6 +359,11 @@ export class Keeper {
       this.#network.logger.warn({ error }, "the overlay's table was not saved");
     }
   }
+}
+
+/** Whose record it is, by its first bytes; nothing is checked. */
+function idIn(record: Uint8Array): string {
+  return toBase64(record.subarray(0, ID_BYTES));
 }
 
 /** What was kept; nothing, and a warning, when it cannot be read. */

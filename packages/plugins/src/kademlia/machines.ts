@@ -3,6 +3,7 @@
  * the models of the simulator drive the very same code over nothing.
  */
 
+export { type Acquaintance, type AnchorOptions, chooseAnchors, LASTING_MS } from "./anchors.ts";
 export { SubnetCounts, subnetOf, subnetsOf } from "./diversity.ts";
 export { Lookup, type LookupOptions, type Query } from "./lookup.ts";
 export { Nearest } from "./nearest.ts";
