@@ -308,7 +308,10 @@ describe("a liar", () => {
     }
     await gossips.pass(1_000);
     expect(seen.filter((opcode) => opcode !== PUSH && (opcode < 64 || opcode > 96))).toEqual([]);
-    expect(seen.filter((opcode) => opcode === PUSH)).toHaveLength(4);
+    // Closed after the third, and nothing of it is kept for others.
+    expect(seen.filter((opcode) => opcode === PUSH)).toHaveLength(3);
+    expect(peer?.connected).toBe(false);
+    expect(alice.gossip.state).toMatchObject({ kept: 0, origins: 0 });
   });
 });
 

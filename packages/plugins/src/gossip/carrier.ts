@@ -1,18 +1,19 @@
 /**
  * Carrier: takes items in, hands on what is new, and keeps it for those who missed it.
  *
- * In this order, so that an item costs least where it is worth least: the peer's budget, the marks of its origin, and
- * only for what is new the signature. What is new goes on along the links and then to the plugins of this node.
+ * In this order, so that an item costs least where it is worth least: the peer's budget, the marks of its origin, the
+ * peer's budget of new origins, and only then the signature. What is new goes on along the links and then to the plugins of this node.
  */
 
-import type {
-  Delivery,
-  DeliveryReport,
-  Message,
-  Network,
-  Peer,
-  PeerId,
-  Reach,
+import {
+  APPLICATION_START,
+  type Delivery,
+  type DeliveryReport,
+  type Message,
+  type Network,
+  type Peer,
+  type PeerId,
+  type Reach,
 } from "@testudo/core";
 import type { Census } from "./census.ts";
 import type { Conduct } from "./conduct.ts";
@@ -132,7 +133,8 @@ export class Carrier {
   /** Items that a peer brings late. */
   receiveLate(peer: Peer, brought: readonly Brought[]): void {
     const size = brought.reduce((sum, { item }) => sum + item.length, 0);
-    if (brought.length === 0 || !this.#options.conduct.mayBring(peer, brought.length, size)) return;
+    const { conduct } = this.#options;
+    if (brought.length === 0 || !conduct.mayBring(peer, brought.length, size, true)) return;
     for (const { item, ageMs } of brought) this.#take(peer, item, 0, ageMs);
     this.#options.stirred();
   }
@@ -141,10 +143,8 @@ export class Carrier {
     const { network, seen, conduct } = this.#options;
     if (!peer.connected) return;
     const { runtime, networkId } = network;
-    let item: Item;
-    try {
-      item = readItem(bytes);
-    } catch {
+    const item = readTravelling(bytes);
+    if (item === undefined) {
       conduct.blame(peer, "a broken body");
       return;
     }
@@ -152,12 +152,19 @@ export class Carrier {
     const own = item.originKey === this.#ownKey;
     const verdict = own ? "seen" : seen.judge(item, wallClock);
     if (verdict === "seen") {
+      this.spreading?.refuse?.(item.id);
       if (hops > 0) this.#again(peer, item, hops);
       return;
     }
-    if (verdict !== "new") return;
+    const taken = verdict === "new" && conduct.mayIntroduce(peer, seen.price(item, wallClock));
+    // Whom we asked for it has kept his word, if it is what he was asked for.
+    if (!taken && this.spreading?.awaits?.(item.id) !== true) return;
     if (!item.isAuthentic(networkId)) {
       conduct.blame(peer, "a bad signature");
+      return;
+    }
+    if (!taken) {
+      this.spreading?.refuse?.(item.id);
       return;
     }
     seen.take(item, wallClock);
@@ -184,6 +191,17 @@ export class Carrier {
       );
       stirred();
     });
+  }
+}
+
+/** What nobody here sends is not carried: gossip's own beacon is empty, and other types of the protocol go to neighbours. */
+function readTravelling(bytes: Uint8Array): Item | undefined {
+  try {
+    const item = readItem(bytes);
+    const beacon = item.opcode === BEACON_OPCODE && item.body.length === 0;
+    return beacon || item.opcode >= APPLICATION_START ? item : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -18,12 +18,18 @@ export interface ConductOptions {
   readonly questionsPerSecond?: number;
   /** Censuses. Default 20. */
   readonly censusesPerSecond?: number;
+  /**
+   * Origins that were not known, once the room for them is scarce; forty times as many at once. Default 25: few
+   * enough that the floor of `seen.ts` stays behind all that is under way, whoever fills it.
+   */
+  readonly newOriginsPerSecond?: number;
 }
 
 export type Misdeed =
   | "a bad signature"
   | "promises that are not kept"
   | "more than its budget"
+  | "more than can be taken in"
   | "pushing what is unwanted"
   | "a broken body";
 
@@ -31,11 +37,14 @@ const WEIGHTS: Readonly<Record<Misdeed, number>> = {
   "a bad signature": 4,
   "a broken body": 4,
   "more than its budget": 0.5,
+  // Once a second at most, and forgiven in half of it: who passes on what others made up does as we do.
+  "more than can be taken in": 0.05,
   "pushing what is unwanted": 0.25,
   "promises that are not kept": 0.25,
 };
 /** What is borne at once, and how much of it is forgiven in a second. */
 const PATIENCE = 10;
+const NEW_ORIGINS_AT_ONCE = 40;
 const FORGIVEN = 0.1;
 const BAN_MS = 600_000;
 const MAX_BANNED = 1_024;
@@ -46,6 +55,8 @@ export class Conduct {
   readonly #bytes: Budget;
   readonly #questions: Budget;
   readonly #censuses: Budget;
+  readonly #newOrigins: Budget;
+  readonly #reproaches: Budget = new Budget(1, 1);
   readonly #patience: Budget = new Budget(FORGIVEN, PATIENCE);
   readonly #banned = new Map<string, number>();
 
@@ -55,6 +66,8 @@ export class Conduct {
     this.#bytes = new Budget(options.bytesPerSecond ?? 16_777_216);
     this.#questions = new Budget(options.questionsPerSecond ?? 20);
     this.#censuses = new Budget(options.censusesPerSecond ?? 20);
+    const newOrigins = options.newOriginsPerSecond ?? 25;
+    this.#newOrigins = new Budget(newOrigins, NEW_ORIGINS_AT_ONCE * newOrigins);
   }
 
   isBanned(id: string): boolean {
@@ -65,13 +78,21 @@ export class Conduct {
     return false;
   }
 
-  /** Whether a peer may bring so many items of so many bytes. */
-  mayBring(peer: Peer, items: number, bytes: number): boolean {
+  /**
+   * Whether a peer may bring so many items of so many bytes. What is brought late comes because somebody lacks it, as
+   * much as there is: beyond the budget it waits for the next time, and that is hardly a misdeed.
+   */
+  mayBring(peer: Peer, items: number, bytes: number, late: boolean = false): boolean {
+    const { text } = peer.id;
     const now = this.#network.runtime.now();
-    return this.#judged(
-      peer,
-      this.#items.take(peer.id.text, now, items) && this.#bytes.take(peer.id.text, now, bytes),
-    );
+    const allowed = this.#items.take(text, now, items) && this.#bytes.take(text, now, bytes);
+    return late ? this.#borne(peer, allowed) : this.#judged(peer, allowed);
+  }
+
+  /** Whether a peer may bring an origin that takes so much of the room that is scarce (`Seen.price`). */
+  mayIntroduce(peer: Peer, price: number): boolean {
+    const now = this.#network.runtime.now();
+    return price === 0 || this.#borne(peer, this.#newOrigins.take(peer.id.text, now, price));
   }
 
   mayAsk(peer: Peer): boolean {
@@ -84,6 +105,12 @@ export class Conduct {
 
   #judged(peer: Peer, allowed: boolean): boolean {
     if (!allowed) this.blame(peer, "more than its budget");
+    return allowed;
+  }
+
+  #borne(peer: Peer, allowed: boolean): boolean {
+    if (!allowed && this.#reproaches.take(peer.id.text, this.#network.runtime.now()))
+      this.blame(peer, "more than can be taken in");
     return allowed;
   }
 
@@ -101,7 +128,7 @@ export class Conduct {
     peer.close({ code: "PEER_REFUSED", text: `gossip: ${misdeed}` });
   }
 
-  /** A peer left: its budgets start afresh, its misdeeds do not. */
+  /** A peer left: its budgets start afresh; its misdeeds do not, nor that of origins, which are kept for long. */
   left(id: string): void {
     for (const budget of [this.#items, this.#bytes, this.#questions, this.#censuses])
       budget.delete(id);

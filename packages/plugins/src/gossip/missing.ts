@@ -46,6 +46,10 @@ export class Missing {
     return Math.min(waiting, asked);
   }
 
+  has(id: string): boolean {
+    return this.#waiting.has(id) || this.#asked.has(id);
+  }
+
   /** `deadline`: of timer 1, should it start now. */
   announced(id: string, peer: string, hops: number, deadline: number): void {
     const known = this.#waiting.get(id) ?? this.#asked.get(id);

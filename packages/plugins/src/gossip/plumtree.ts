@@ -101,6 +101,16 @@ export class Plumtree<P> {
     return this.#held.has(id) || this.#options.seen?.(id) === true;
   }
 
+  /** Whether it was announced, and has not come. */
+  awaits(id: string): boolean {
+    return this.#missing.has(id);
+  }
+
+  /** It came, and the host does not take it: nobody is asked for it any more. */
+  refuse(id: string): void {
+    this.#missing.take(id);
+  }
+
   /** `peer` is in the active view. */
   up(peer: string): void {
     if (this.#isLinked(peer)) return;

@@ -8,8 +8,13 @@
  * A bounded number of origins. When there are too many, some go, and the floor rises to the time of the last
  * that they said: from then on an item of an unknown origin must be later than the floor. So nothing that was
  * taken is taken again. Those go first who said little, the oldest first, so that origins which an attacker
- * makes up push out each other; and those whose time lies ahead of our clock have a quarter of the room,
- * so that the floor stays behind it. An origin that comes back with something new is simply known again.
+ * makes up push out each other. An origin that comes back with something new is simply known again.
+ *
+ * The floor stays behind our clock, for those whose last item is ahead of it never have all the room: those
+ * far ahead a quarter, those within `SLACK_MS` and they together five eighths, and somewhat more of it is left
+ * for who said much already. Within the slack every clock is right, so that who fills the quarter locks out
+ * wrong clocks only. What a newcomer takes of the room that is scarce, `price` says: a host grants each
+ * peer a bounded number of those in a second.
  *
  * Clocks: an item's time must be within `maxSkewMs` of ours, and `windowMs` more into the past. The bound is wide (two
  * days) because it guards nothing else: replays are told by marks and floor, which no clock moves back. A
@@ -66,6 +71,17 @@ const ENTRY_BYTES = 52;
 const HEAD_BYTES = 12;
 /** What part of the origins goes at once: looking for them costs a pass over all. */
 const PART = 16;
+/** No clock is wrong that is ahead by less. */
+const SLACK_MS = 60_000;
+/** What part of the origins may be ahead: far ahead, and at all. The second of each is for the established. */
+const FAR_SHARES = [1 / 4, 3 / 8] as const;
+const AHEAD_SHARES = [5 / 8, 7 / 8] as const;
+/** From this part on the room of origins is scarce, and from that on the room of those ahead. */
+const SCARCE = 3 / 4;
+const SCARCE_AHEAD = 1 / 4;
+/** What one far ahead takes: its place is taken for hours. */
+const FAR_PRICE = 4;
+const RECOUNT_MS = 1_000;
 /** Who said so many goes last. */
 const ESTABLISHED = 4;
 
@@ -75,9 +91,11 @@ export class Seen {
   readonly #maxSkewMs: number;
   readonly #windowMs: number;
   readonly #origins = new Map<string, Known>();
-  /** Whose last item is ahead of the clock, or was when it came. */
-  readonly #ahead = new Set<string>();
   #floor = 0;
+  /** Origins whose last item is ahead of the clock, and far ahead: as counted last, and more since. */
+  #ahead = 0;
+  #far = 0;
+  #countedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: SeenOptions = {}) {
     this.#maxOrigins = options.maxOrigins ?? 16_384;
@@ -108,21 +126,35 @@ export class Seen {
     if (known !== undefined) {
       const count = countOf(known, epoch);
       if (count !== undefined && !isMissing(count, seq)) return "seen";
-      if (count === undefined && epoch < known.now.epoch && known.before !== undefined)
-        return "old";
+      // Those between the two that are known were never taken; those before them may have been.
+      if (count === undefined && epoch < (known.before?.epoch ?? 0)) return "old";
     }
     if (time > wallClock + this.#maxSkewMs) return "early";
-    if (time > wallClock && !this.#mayBeAhead(originKey, known, wallClock)) return "early";
+    if (time > wallClock && !this.#mayBeAhead(known, time, wallClock)) return "early";
     if (time < wallClock - this.#maxSkewMs - this.#windowMs) return "old";
     return time > (known?.floor ?? this.#floor) ? "new" : "old";
   }
 
+  /** How much scarce room would be taken by an item that was judged `new`; mostly 0. */
+  price({ originKey, time }: Mark, wallClock: number): number {
+    const last = this.#origins.get(originKey)?.last;
+    const far = wallClock + SLACK_MS;
+    if (time > far && (last ?? 0) <= far) return FAR_PRICE;
+    if (last !== undefined) return 0;
+    this.#recount(wallClock);
+    const crowded = this.#origins.size >= SCARCE * this.#maxOrigins;
+    return crowded || (time > wallClock && this.#ahead >= SCARCE_AHEAD * this.#maxOrigins) ? 1 : 0;
+  }
+
   /** Takes an item that was judged `new`, and whose signature is good. */
   take({ originKey, epoch, seq, time }: Mark, wallClock: number): void {
-    if (time > wallClock) this.#ahead.add(originKey);
     const known = this.#origins.get(originKey);
+    const before = known?.last ?? 0;
+    const far = wallClock + SLACK_MS;
+    if (time > wallClock && before <= wallClock) this.#ahead++;
+    if (time > far && before <= far) this.#far++;
     if (known === undefined) {
-      if (this.#origins.size >= this.#maxOrigins) this.#forget();
+      if (this.#origins.size >= this.#maxOrigins) this.#forget(wallClock);
       const now = this.#counted(epoch, seq);
       const fresh = { floor: this.#floor, last: time, items: 1, now, before: undefined };
       this.#origins.set(originKey, fresh);
@@ -137,7 +169,7 @@ export class Seen {
       known.before = known.now;
       known.now = this.#counted(epoch, seq);
     } else {
-      known.before ??= this.#counted(epoch, seq);
+      known.before = this.#counted(epoch, seq);
     }
   }
 
@@ -168,7 +200,7 @@ export class Seen {
       const last = readU64(bytes, at + 44);
       if (epoch === undefined || last === undefined)
         throw new RangeError("saved must be what save() gave");
-      if (this.#origins.size >= this.#maxOrigins) this.#forget();
+      if (this.#origins.size >= this.#maxOrigins) this.#forget(Number.POSITIVE_INFINITY);
       // Of the epoch before, nothing was kept: it counts as taken to its end.
       const before = { epoch: epoch - 1, high: 2 ** 32, gaps: [] };
       const now = { epoch, high: readU32(bytes, at + 40), gaps: [] };
@@ -199,27 +231,42 @@ export class Seen {
     if (gaps.length > 2 * this.#maxGaps) gaps.splice(0, gaps.length - 2 * this.#maxGaps);
   }
 
-  #mayBeAhead(originKey: string, known: Known | undefined, wallClock: number): boolean {
-    const most = Math.ceil(this.#maxOrigins / 4);
-    if (known?.items === ESTABLISHED || this.#ahead.has(originKey)) return true;
-    if (this.#ahead.size < most) return true;
-    for (const key of this.#ahead) {
-      if ((this.#origins.get(key)?.last ?? 0) <= wallClock) this.#ahead.delete(key);
-    }
-    return this.#ahead.size < most;
+  /** Whoever is as far ahead already may go on. */
+  #mayBeAhead(known: Known | undefined, time: number, wallClock: number): boolean {
+    const last = known?.last ?? 0;
+    const far = wallClock + SLACK_MS;
+    const established = known?.items === ESTABLISHED ? 1 : 0;
+    this.#recount(wallClock);
+    if (last <= wallClock && this.#ahead >= AHEAD_SHARES[established] * this.#maxOrigins)
+      return false;
+    return time <= far || last > far || this.#far < FAR_SHARES[established] * this.#maxOrigins;
   }
 
-  /** Makes room; the floor rises to the latest time of those who go. */
-  #forget(): void {
+  /** A pass over all, so not for every item. Too many are counted meanwhile, never too few. */
+  #recount(wallClock: number): void {
+    if (Math.abs(wallClock - this.#countedAt) < RECOUNT_MS) return;
+    this.#countedAt = wallClock;
+    this.#ahead = 0;
+    this.#far = 0;
+    for (const { last } of this.#origins.values()) {
+      if (last > wallClock) this.#ahead++;
+      if (last > wallClock + SLACK_MS) this.#far++;
+    }
+  }
+
+  /** Makes room; the floor rises to the latest time of those who go, who are not ahead as long as others are there. */
+  #forget(wallClock: number): void {
     const order = [...this.#origins].sort(
       ([, a], [, b]) =>
-        Number(a.items === ESTABLISHED) - Number(b.items === ESTABLISHED) || a.last - b.last,
+        Number(a.last > wallClock) - Number(b.last > wallClock) ||
+        Number(a.items === ESTABLISHED) - Number(b.items === ESTABLISHED) ||
+        a.last - b.last,
     );
     for (const [key, { last }] of order.slice(0, Math.ceil(order.length / PART))) {
       this.#origins.delete(key);
-      this.#ahead.delete(key);
       this.#floor = Math.max(this.#floor, last);
     }
+    this.#countedAt = Number.NEGATIVE_INFINITY;
   }
 }
 

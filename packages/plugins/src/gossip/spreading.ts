@@ -19,6 +19,10 @@ export interface Spreading<P> {
   receiveAnnounce(from: string, entries: readonly Announcement[], now: number): void;
   receivePrune(from: string, now: number): void;
   receiveGraft(from: string, id: string | undefined, hops: number, now: number): void;
+  /** Whether it was asked for, or will be: announced, and not come. */
+  awaits?(id: string): boolean;
+  /** It came, and is not taken: nobody is asked for it any more. */
+  refuse?(id: string): void;
   /** Does what is due. Returns when to be called next, in ms. */
   poll(now: number): number | undefined;
 }

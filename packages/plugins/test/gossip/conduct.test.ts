@@ -37,6 +37,30 @@ describe("conduct", () => {
     expect([1, 2, 3].map(() => conduct.mayCount(peer))).toEqual([true, true, false]);
   });
 
+  it("drops what is brought late beyond the budget, and new origins beyond theirs, and bears it", async () => {
+    const conduct = new Conduct(network, { itemsPerSecond: 10, newOriginsPerSecond: 1 });
+    expect(conduct.mayBring(peer, 20, 1, true)).toBe(true);
+    expect(conduct.mayIntroduce(peer, 36)).toBe(true);
+    expect([1, 4, 4].map((price) => conduct.mayIntroduce(peer, price))).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    expect(conduct.mayIntroduce(peer, 0)).toBe(true);
+    for (let i = 0; i < 600; i++) {
+      for (let j = 0; j < 50; j++) {
+        conduct.mayBring(peer, 20, 1, true);
+        conduct.mayIntroduce(peer, 4);
+      }
+      await runtime.advance(1_000);
+    }
+    expect(reasons).toEqual([]);
+    // A new connection brings no new budget of what is kept for long.
+    for (let i = 0; i < 40; i++) conduct.mayIntroduce(peer, 1);
+    conduct.left(peer.id.text);
+    expect(conduct.mayIntroduce(peer, 1)).toBe(false);
+  });
+
   it("closes who goes on, and does not speak to him for ten minutes", async () => {
     const conduct = new Conduct(network);
     conduct.blame(peer, "a bad signature");
