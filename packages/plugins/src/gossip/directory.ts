@@ -3,28 +3,32 @@
  * here: loopback and private ones only where a peer of that scope brought them.
  */
 
-import { equal, type Network, SCOPES, type Scope, toBase64 } from "@testudo/core";
+import { equal, type Network, type Peer, SCOPES, type Scope } from "@testudo/core";
+import { subnetOf } from "../kademlia/diversity.ts";
 import {
   addressesFor,
   type ContactRecord,
+  firstHost,
   isExpired,
   OwnRecord,
+  RecordBook,
   readRecord,
+  scopeOfAddress,
 } from "../record/index.ts";
-
-interface Entry {
-  readonly record: ContactRecord;
-  readonly scope: Scope;
-}
+import { Budget } from "./budget.ts";
 
 const MAX_RECORDS = 1_024;
-const KEY_BYTES = 32;
+/** New records of one peer in a second, and at once: each costs a signature check. */
+const RECORDS_PER_SECOND = 32;
+const RECORDS_AT_ONCE = 128;
 
 export class Directory {
   readonly #network: Network;
   readonly #own: OwnRecord;
-  /** By the text of the id; the longest unused first. */
-  readonly #entries = new Map<string, Entry>();
+  readonly #budget = new Budget(RECORDS_PER_SECOND, RECORDS_AT_ONCE);
+  readonly #book = new RecordBook({ maxRecords: MAX_RECORDS });
+  /** The nearest that brought it. */
+  readonly #scopes = new WeakMap<ContactRecord, Scope>();
 
   constructor(network: Network, addresses?: () => readonly string[]) {
     this.#network = network;
@@ -32,7 +36,7 @@ export class Directory {
   }
 
   get size(): number {
-    return this.#entries.size;
+    return this.#book.size;
   }
 
   /** Our own record, for others. */
@@ -40,53 +44,72 @@ export class Directory {
     return this.#own.current().bytes;
   }
 
-  /** Takes what a peer in that scope brought. Throws `BODY_MALFORMED` for what is no record. */
-  read(bytes: Uint8Array, scope: Scope): void {
-    const there = this.#entries.get(toBase64(bytes.subarray(0, KEY_BYTES)));
-    if (there !== undefined && equal(there.record.bytes, bytes)) {
-      // The same again costs no signature check.
-      this.#put(there.record.id.text, { ...there, scope: nearest(scope, there.scope) });
-      return;
-    }
+  /**
+   * Takes what a peer brought; false, and nothing is taken, where more of it is new than may be verified for this peer.
+   * Throws `BODY_MALFORMED` for what is no record.
+   */
+  learn(peer: Peer, records: readonly Uint8Array[]): boolean {
+    if (records.length === 0) return true;
+    const { runtime } = this.#network;
+    const [scope, source] = [scopeOfAddress(peer.address), sourceOf(peer)];
+    const fresh = records.filter((bytes) => !this.#knows(bytes, scope, source));
+    if (!this.#budget.take(peer.id.text, runtime.now(), fresh.length)) return false;
+    for (const bytes of fresh) this.read(bytes, scope, source);
+    return true;
+  }
+
+  /** Takes what somebody in that scope brought; `source`: for whom it is counted. Throws `BODY_MALFORMED` for what is no record. */
+  read(bytes: Uint8Array, scope: Scope, source: string): void {
+    if (this.#knows(bytes, scope, source)) return;
     const { networkId, runtime } = this.#network;
-    const record = readRecord(bytes, { networkId, now: runtime.wallClock() });
-    const id = record.id.text;
-    if (record.id.equals(this.#network.id)) return;
-    const known = this.#entries.get(id);
-    if (known !== undefined && known.record.seq >= record.seq) return;
-    this.#put(id, { record, scope });
+    const now = runtime.wallClock();
+    const record = readRecord(bytes, { networkId, now });
+    this.#book.put(record, now, source);
+    if (this.#book.get(record.id.text) === record) this.#scopes.set(record, scope);
+  }
+
+  /** We dialled it, and it was there: its record stays while others can go. */
+  reached(peer: Peer): void {
+    this.#book.reached(peer.id.text, sourceOf(peer));
   }
 
   /** The record of a node as signed, for passing on. */
   recordOf(id: string): Uint8Array | undefined {
-    return id === this.#network.id.text ? this.own : this.#fresh(id)?.record.bytes;
+    return id === this.#network.id.text ? this.own : this.#fresh(id)?.bytes;
   }
 
   /** Where to dial a node, as one address. */
   addressOf(id: string): string | undefined {
-    const entry = this.#fresh(id);
-    const addresses = entry === undefined ? [] : addressesFor(entry.record, entry.scope);
+    const record = this.#fresh(id);
+    const scope = record === undefined ? undefined : this.#scopes.get(record);
+    if (record === undefined || scope === undefined) return undefined;
+    const addresses = addressesFor(record, scope);
     return addresses.length === 0 ? undefined : addresses.join(";");
   }
 
-  #fresh(id: string): Entry | undefined {
-    const entry = this.#entries.get(id);
-    if (entry === undefined) return undefined;
-    if (!isExpired(entry.record.expiresAt, this.#network.runtime.wallClock())) return entry;
-    this.#entries.delete(id);
-    return undefined;
+  /** The same again costs no signature check, nor does what is said of ourselves. */
+  #knows(bytes: Uint8Array, scope: Scope, source: string): boolean {
+    const { bytes: own } = this.#network.id;
+    if (equal(bytes.subarray(0, own.length), own)) return true;
+    const record = this.#book.known(bytes, source);
+    if (record === undefined) return false;
+    this.#scopes.set(record, nearest(scope, this.#scopes.get(record) ?? scope));
+    return true;
   }
 
-  #put(id: string, entry: Entry): void {
-    this.#entries.delete(id);
-    if (this.#entries.size >= MAX_RECORDS) {
-      for (const oldest of this.#entries.keys()) {
-        this.#entries.delete(oldest);
-        break;
-      }
-    }
-    this.#entries.set(id, entry);
+  #fresh(id: string): ContactRecord | undefined {
+    const record = this.#book.get(id);
+    const now = this.#network.runtime.wallClock();
+    if (record === undefined || !isExpired(record.expiresAt, now)) return record;
+    this.#book.expire(now);
+    return undefined;
   }
+}
+
+/** For whom it is counted what a peer brings: its subnet, for keys cost nothing. */
+function sourceOf({ id, address }: Peer): string {
+  const host = firstHost(address);
+  return (host === undefined ? undefined : subnetOf(host)) ?? id.text;
 }
 
 /** The scope from which more addresses make sense. */

@@ -8,7 +8,7 @@
 
 import { type Network, type Peer, PeerId, randomInteger, type Timer } from "@testudo/core";
 import { subnetOf } from "../kademlia/diversity.ts";
-import { firstHost, scopeOfAddress } from "../record/index.ts";
+import { firstHost } from "../record/index.ts";
 import { Alarm } from "./alarm.ts";
 import type { Conduct } from "./conduct.ts";
 import type { Directory } from "./directory.ts";
@@ -148,8 +148,9 @@ export class Links {
       return;
     }
     this.#unworthy.delete(peer);
-    if (hello.record.length > 0) this.#options.directory.read(hello.record, scopeOf(peer));
+    if (!this.#learn(peer, hello.record.length > 0 ? [hello.record] : [])) return;
     const id = peer.id.text;
+    if (peer.side === "dialer") this.#options.directory.reached(peer);
     const known = this.#speakers.has(id);
     this.#speakers.set(id, peer);
     this.#options.greeted(peer, hello);
@@ -165,8 +166,7 @@ export class Links {
   }
 
   membership(peer: Peer, { message, records }: Membership): void {
-    const scope = scopeOf(peer);
-    for (const record of records) this.#options.directory.read(record, scope);
+    if (!this.#learn(peer, records)) return;
     const asks = message.kind === "join" || message.kind === "neighbor";
     if (asks && this.#isSilent(peer)) {
       this.#send(peer.id.text, { kind: "neighbor-reply", accepted: false });
@@ -202,6 +202,13 @@ export class Links {
     if (!this.#options.viewed) return;
     this.#view.dismiss(peer.id.text, now);
     this.#look();
+  }
+
+  #learn(peer: Peer, records: readonly Uint8Array[]): boolean {
+    const { directory, conduct } = this.#options;
+    if (directory.learn(peer, records)) return true;
+    conduct.blame(peer, "more than its budget");
+    return false;
   }
 
   #isSilent(peer: Peer): boolean {
@@ -367,10 +374,6 @@ export class Links {
 /** Whoever is gone has been told: `nodeDeleted` follows. */
 function ignore(sent: Promise<void>): void {
   sent.catch(() => {});
-}
-
-function scopeOf(peer: Peer): ReturnType<typeof scopeOfAddress> {
-  return scopeOfAddress(peer.address);
 }
 
 function idOf(text: string): PeerId | undefined {

@@ -5,11 +5,11 @@
  * can know them: loopback and private ones come from a node of that scope only.
  */
 
-import { equal, type Network, type Scope, toBase64 } from "@testudo/core";
+import { type Network, type Scope, toBase64 } from "@testudo/core";
 import { RecordBook } from "../record/book.ts";
-import { hostsOf } from "../record/host.ts";
+import { firstHost, hostsOf } from "../record/host.ts";
 import { addressesFor, type ContactRecord, isExpired, readRecord } from "../record/record.ts";
-import { subnetsOf } from "./diversity.ts";
+import { subnetOf, subnetsOf } from "./diversity.ts";
 import { type Contact, nodeIdOf } from "./node-id.ts";
 import { verifyPuzzle } from "./puzzle.ts";
 
@@ -42,19 +42,30 @@ export class Contacts {
 
   /**
    * What a peer in that scope brought: a contact, of the newest record that we know of this node. Nothing for
-   * a node of which no address makes sense here, whose puzzle is not solved, or that is ourselves. Throws
-   * `BODY_MALFORMED` for what is no record.
+   * a node of which no address makes sense here, whose puzzle is not solved, of which a newer record was seen, or that
+   * is ourselves. `from`: who brought it; default: the node itself. Throws `BODY_MALFORMED` for what is no record.
    */
-  read(bytes: Uint8Array, scope: Scope): NodeContact | undefined {
-    const known = this.#known(bytes);
+  read(bytes: Uint8Array, scope: Scope, from?: Contact): NodeContact | undefined {
+    const source = this.#sourceOf(from ?? { id: toBase64(bytes.subarray(0, ID_BYTES)) });
+    const known = this.#book.known(bytes, source);
     const made = known === undefined ? undefined : this.#made.get(known)?.get(scope);
     if (made !== undefined && !isExpired(made.record.expiresAt, this.#now())) return made;
-    const record = known ?? readRecord(bytes, this.#reading());
+    const { networkId } = this.#network;
+    const record = known ?? readRecord(bytes, { networkId, now: this.#now() });
     if (record.id.equals(this.#network.id)) return undefined;
     const nodeId = nodeIdOf(record.id.bytes);
     if (known === undefined && !this.#solves(record, nodeId)) return undefined;
-    if (this.#book.put(record, this.#now()) === "expired") return undefined;
-    return this.#contactOf(this.#book.get(record.id.text) ?? record, nodeId, scope);
+    if (this.#book.put(record, this.#now(), source) === "expired") return undefined;
+    // Not this one instead of a newer one that had to go.
+    const newest = this.#book.get(record.id.text);
+    return newest === undefined ? undefined : this.#contactOf(newest, nodeId, scope);
+  }
+
+  /** It answered us: its record stays while others can go. */
+  reached(contact: NodeContact): void {
+    const source = this.#sourceOf(contact);
+    this.#book.put(contact.record, this.#now(), source);
+    this.#book.reached(contact.id, source);
   }
 
   /** The same one for the same record and scope: answers name the same nodes again and again. */
@@ -76,15 +87,11 @@ export class Contacts {
     return this.#network.runtime.wallClock();
   }
 
-  /** Who sees the same bytes again need not verify them again. */
-  #known(bytes: Uint8Array): ContactRecord | undefined {
-    if (bytes.length < ID_BYTES) return undefined;
-    const record = this.#book.get(toBase64(bytes.subarray(0, ID_BYTES)));
-    return record !== undefined && equal(record.bytes, bytes) ? record : undefined;
-  }
-
-  #reading(): { networkId: Uint8Array; now: number } {
-    return { networkId: this.#network.networkId, now: this.#now() };
+  /** A subnet where there is one to tell: keys cost nothing. */
+  #sourceOf({ id, subnets }: Pick<Contact, "id" | "subnets">): string {
+    const address = this.#network.peers.get(id)?.address;
+    const host = address === undefined ? undefined : firstHost(address);
+    return (host === undefined ? subnets?.[0] : subnetOf(host)) ?? id;
   }
 
   #solves({ id, puzzle }: ContactRecord, nodeId: Uint8Array): boolean {

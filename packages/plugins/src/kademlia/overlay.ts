@@ -119,9 +119,9 @@ export class Overlay {
     return randomInteger(this.network.runtime, bound);
   }
 
-  /** The contact of a record that came from somebody in this scope. Throws `BODY_MALFORMED`. */
-  contact(bytes: Uint8Array, scope: Scope): NodeContact | undefined {
-    return this.#contacts.read(bytes, scope);
+  /** The contact of a record that came from somebody in this scope; default: from the node itself. Throws `BODY_MALFORMED`. */
+  contact(bytes: Uint8Array, scope: Scope, from?: Contact): NodeContact | undefined {
+    return this.#contacts.read(bytes, scope, from);
   }
 
   expire(): void {
@@ -174,6 +174,7 @@ export class Overlay {
 
   /** A node was heard of at first hand. Whoever stands in its way is asked whether it lives. */
   seen(contact: NodeContact, answered: boolean): void {
+    if (answered) this.#contacts.reached(contact);
     const present = this.table.get(contact.id);
     // Its news may have come while we waited for it.
     const newer = present !== undefined && present.record.seq > contact.record.seq;
@@ -304,7 +305,7 @@ export class Overlay {
     let broken = 0;
     for (const bytes of records) {
       try {
-        const contact = this.contact(bytes, scope);
+        const contact = this.contact(bytes, scope, from);
         if (contact !== undefined) contacts.push(contact);
       } catch (error) {
         if (!(error instanceof NetworkError)) throw error;

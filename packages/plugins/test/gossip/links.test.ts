@@ -20,6 +20,10 @@ class Street {
   readonly dialled: string[] = [];
   readonly up: string[] = [];
   readonly down: string[] = [];
+  readonly brought: string[] = [];
+  readonly reached: string[] = [];
+  readonly blamed: string[] = [];
+  mayBring = true;
   readonly links: Links;
   #count = 0;
 
@@ -37,11 +41,22 @@ class Street {
         return this.enter(peer);
       },
     };
-    const directory = { read() {}, recordOf() {}, addressOf: (id: string) => this.written.get(id) };
+    const directory = {
+      learn: (peer: Peer, records: readonly Uint8Array[]) => {
+        this.brought.push(`${peer.id.text} ${records.length}`);
+        return this.mayBring;
+      },
+      reached: ({ id }: Peer) => this.reached.push(id.text),
+      recordOf() {},
+      addressOf: (id: string) => this.written.get(id),
+    };
     this.links = new Links({
       network: network as unknown as Network,
       directory: directory as unknown as Directory,
-      conduct: { isBanned: () => false, blame() {} } as unknown as Conduct,
+      conduct: {
+        isBanned: () => false,
+        blame: ({ id }: Peer, misdeed: string) => this.blamed.push(`${id.text} ${misdeed}`),
+      } as unknown as Conduct,
       viewed: true,
       active: 5,
       passive: 30,
@@ -225,6 +240,38 @@ describe("who is alone", () => {
     const there = street.house("192.0.2.1");
     await street.pass(750);
     expect([...street.links.active]).toEqual([there.id.text]);
+  });
+});
+
+describe("the records that a peer brings", () => {
+  const RECORD = new Uint8Array(100);
+
+  it("are taken before what it says", () => {
+    const peer = street.arrives("192.0.2.1");
+    const message = { kind: "shuffle", origin: peer.id.text, ttl: 1, peers: [] } as const;
+    street.links.membership(peer, { message, records: [RECORD, RECORD] });
+    expect(street.brought.at(-1)).toBe(`${peer.id.text} 2`);
+    expect(street.blamed).toEqual([]);
+  });
+
+  it("are dropped with what it says where they are too many, and it is blamed", async () => {
+    const peer = street.arrives("192.0.2.1");
+    street.mayBring = false;
+    street.named(peer, street.house("203.0.113.1"));
+    expect(street.blamed).toEqual([`${peer.id.text} more than its budget`]);
+    await street.pass(SHUFFLE_MS);
+    expect(street.dialled).toEqual([]);
+    const other = street.enter(street.house("198.51.100.1"));
+    street.links.hello(other, { epoch: 0, record: RECORD });
+    expect(street.blamed.at(-1)).toBe(`${other.id.text} more than its budget`);
+    expect(street.links.speakers.has(other.id.text)).toBe(false);
+  });
+
+  it("stay where we dialled it", () => {
+    street.arrives("192.0.2.1");
+    const peer = street.enter(street.house("203.0.113.1"));
+    street.links.hello(peer, HELLO);
+    expect(street.reached).toEqual([peer.id.text]);
   });
 });
 
