@@ -5,7 +5,7 @@
  * Payload goes to eager links, announcements of it to lazy ones. Whoever gets a message twice prunes the
  * later link, so that the eager links become a tree; whoever hears of a message that does not come grafts
  * an announcer back in. With `eagerLinks` of 2 or more every node keeps so many links that push to it: the
- * first is part of the tree both ways, the others push one way only, so that one silent parent costs nothing.
+ * first is part of the tree both ways, the others push one way only, so that one silent parent costs next to nothing.
  *
  * A host checks a payload (signature, and that `id` belongs to it) before `receivePush`; it may ask `has`
  * first. Every call comes back at once; `out` may call in again. What a peer says is counted and bounded,

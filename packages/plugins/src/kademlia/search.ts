@@ -11,7 +11,7 @@ import type { NodeContact } from "./contacts.ts";
 import type { Lookup } from "./lookup.ts";
 
 /** What a node said: others that it knows, and whether the target is among its own siblings. */
-export interface Answer {
+interface Answer {
   readonly contacts: readonly NodeContact[];
   readonly terminal: boolean;
 }

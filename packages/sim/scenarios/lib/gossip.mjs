@@ -8,7 +8,7 @@ import { gossip } from "@testudo/plugins/gossip";
 export const LINK = { latencyMs: 30, jitterMs: 20 };
 
 /** A number, and what fills it up to its size. */
-export const News = defineMessage({
+const News = defineMessage({
   name: "news",
   opcode: 1_000,
   reach: "network",
@@ -26,7 +26,7 @@ export const News = defineMessage({
 });
 
 /** Gossip's opcodes, as docs/protocol.md names them. */
-export const KINDS = [
+const KINDS = [
   "hello",
   "membership",
   "push",

@@ -12,7 +12,7 @@ import { type Answer, KademliaModel, type ModelNode, pair } from "./kademlia-mod
 import { Work } from "./work.ts";
 
 /** Percentages, as in the paper's figures. */
-export interface Cell {
+interface Cell {
   /** Adversaries among the nodes, in percent. */
   readonly f: number;
   readonly d: number;
