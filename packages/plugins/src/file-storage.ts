@@ -3,9 +3,11 @@
  *
  *     kademlia({ storage: fileStorage("overlay.bin") })
  *
- * Written beside the file and renamed over it, so that a crash leaves the old content or the new one.
+ * Written beside the file and renamed over it, so that a crash leaves the old content or the new one; of
+ * two storages of one path what one of them wrote, never a mixture.
  */
 
+import { randomUUID } from "node:crypto";
 import { open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Storage } from "./storage.ts";
@@ -30,24 +32,27 @@ export function fileStorage(path: string): Storage {
         throw error;
       }
     },
-    async save(bytes) {
-      const beside = `${path}.${process.pid}.tmp`;
-      try {
-        const file = await open(beside, "w", 0o600);
-        try {
-          await file.writeFile(bytes);
-          await file.sync();
-        } finally {
-          await file.close();
-        }
-        await rename(beside, path);
-      } catch (error) {
-        await rm(beside, { force: true });
-        throw error;
-      }
-      await syncFolder(dirname(path));
-    },
+    save: (bytes) => write(path, bytes),
   };
+}
+
+async function write(path: string, bytes: Uint8Array): Promise<void> {
+  // Of this call only: another storage of this path, or another thread, may write at the same time.
+  const beside = `${path}.${process.pid}.${randomUUID()}.tmp`;
+  try {
+    const file = await open(beside, "wx", 0o600);
+    try {
+      await file.writeFile(bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(beside, path);
+  } catch (error) {
+    await rm(beside, { force: true });
+    throw error;
+  }
+  await syncFolder(dirname(path));
 }
 
 /** Makes the renaming itself last. Not every system can, and the content is whole without. */

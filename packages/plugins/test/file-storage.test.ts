@@ -36,6 +36,17 @@ describe("a file as a storage", () => {
     ).toEqual([]);
   });
 
+  it("is written by several at once, and is what one of them wrote", async () => {
+    const path = join(folder, "shared.bin");
+    const storages = Array.from({ length: 8 }, () => fileStorage(path));
+    const contents = storages.map((_, n) => new Uint8Array(50_000 + 1_000 * n).fill(n));
+    await Promise.all(storages.map((storage, n) => storage.save(contents[n] as Uint8Array)));
+    expect(contents).toContainEqual(await fileStorage(path).load());
+    expect((await readdir(folder)).filter((name) => name.startsWith("shared"))).toEqual([
+      "shared.bin",
+    ]);
+  });
+
   it("reads nothing that is too large to be ours", async () => {
     const path = join(folder, "large.bin");
     await writeFile(path, "");

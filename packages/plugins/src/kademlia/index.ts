@@ -87,9 +87,9 @@ export interface KademliaOptions {
 export interface PutOptions {
   /** Signed with this node's key, and replaceable by it: `true`, or a salt that tells several such values apart. Default: kept by its content's hash. */
   readonly signed?: boolean | Uint8Array;
-  /** Number of a signed value's version. Default: unix ms. */
+  /** Number of a signed value's version; of signed ones only. Default: unix ms. */
   readonly seq?: number;
-  /** How long a signed value is good for. Default, and at most: a day. */
+  /** How long a signed value is good for; of signed ones only. Default, and at most: a day. */
   readonly lifeMs?: number;
   readonly signal?: AbortSignal;
 }
@@ -328,7 +328,17 @@ export function keyOf(owner: PeerId, salt: Uint8Array = new Uint8Array(0)): Uint
 
 function makeValue(network: Network, content: Uint8Array, options: PutOptions): Value {
   const { signed = false, seq, lifeMs = VALUE_LIFE_MS } = options;
-  if (signed === false) return contentValue(content);
+  if (signed === false) {
+    for (const name of ["seq", "lifeMs"] as const) {
+      if (options[name] !== undefined) {
+        throw new TypeError(`${name} is for signed values only; say signed, too`);
+      }
+    }
+    return contentValue(content);
+  }
+  if (signed !== true && !(signed instanceof Uint8Array)) {
+    throw new TypeError("signed must be true, false or a salt");
+  }
   const now = Math.floor(network.runtime.wallClock());
   const salt = signed === true ? new Uint8Array(0) : signed;
   if (salt.length > MAX_SALT_BYTES) {

@@ -14,8 +14,10 @@ import {
   networkError,
   type Peer,
 } from "@testudo/core";
+import { firstHost } from "../record/host.ts";
 import { isExpired } from "../record/record.ts";
 import { Budget } from "./budget.ts";
+import { subnetOf } from "./diversity.ts";
 import {
   FindValue,
   LookupRequest,
@@ -87,7 +89,7 @@ export class Server {
     const find = message.as(FindValue);
     if (find !== undefined) return LookupResponse.of(this.#find(find, peer));
     const store = message.as(StoreRequest);
-    return store === undefined ? undefined : StoreResponse.of(this.#keep(store));
+    return store === undefined ? undefined : StoreResponse.of(this.#keep(store, peer));
   }
 
   #accountOf(peer: Peer): Account {
@@ -149,17 +151,23 @@ export class Server {
     return { ...this.#nearest(request, peer), value: value?.bytes };
   }
 
-  #keep({ value: bytes, lifeMs }: StoreRequest): Stored {
+  #keep({ value: bytes, lifeMs }: StoreRequest, peer: Peer): Stored {
     const { network } = this.#overlay;
     try {
       const value = readValue(bytes, network.networkId);
       if (!this.#overlay.isOurs(value.key)) return STORED.elsewhere;
-      return this.#store.put(value, network.runtime.wallClock(), lifeMs);
+      return this.#store.put(value, network.runtime.wallClock(), lifeMs, sourceOf(peer));
     } catch (error) {
       if (error instanceof NetworkError) return STORED.malformed;
       throw error;
     }
   }
+}
+
+/** A subnet where there is one to tell: keys cost nothing. */
+function sourceOf({ address, id }: Peer): string {
+  const host = firstHost(address);
+  return (host === undefined ? undefined : subnetOf(host)) ?? id.text;
 }
 
 function startsWith(bytes: Uint8Array, head: Uint8Array): boolean {

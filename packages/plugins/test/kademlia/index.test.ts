@@ -247,6 +247,19 @@ describe("while it is closed or not yet there", () => {
   });
 });
 
+it("a value's options must make sense, and belong to it", async () => {
+  const { overlay } = await overlays.start("alone");
+  const put = (options: object) => () => overlay.put(toUtf8("x"), options);
+  for (const options of [{ seq: 1 }, { lifeMs: 1_000 }, { signed: false, seq: 1 }]) {
+    expect(put(options)).toThrow(TypeError);
+    expect(put(options)).toThrow(/seq|lifeMs/);
+  }
+  expect(put({ signed: "salt" })).toThrow(TypeError);
+  expect(put({ signed: new Uint8Array(65) })).toThrow(RangeError);
+  expect(put({ signed: true, seq: -1 })).toThrow(/seq/);
+  expect(put({ signed: true, lifeMs: 0 })).toThrow(/lifeMs/);
+});
+
 describe("ids that cost work", () => {
   const puzzle = { staticBits: 4, dynamicBits: 6 };
   const solved = (): Identity => {

@@ -101,6 +101,95 @@ describe("a full store", () => {
     );
   });
 
+  /** Of which the first byte of the key is in that range. */
+  const at = (least: number, most: number, count: number, from = 0) => {
+    const found = [];
+    for (let n = from; found.length < count; n++) {
+      const value = contentValue(Uint8Array.of(n, n >> 8, n >> 16));
+      const place = value.key[0] ?? 0;
+      if (place >= least && place <= most) found.push(value);
+    }
+    return found;
+  };
+
+  it("makes room among what the source brought that has most of it, however near to us", () => {
+    const store = new Store({ self, maxValues: 32 });
+    const honest = at(100, 255, 4);
+    const near = at(0, 50, 200);
+    for (const value of honest) store.put(value, NOW, VALUE_LIFE_MS, "honest");
+    for (const value of near) store.put(value, NOW, VALUE_LIFE_MS, "sybil");
+    for (const { key } of honest) expect(store.get(key, NOW)).toBeDefined();
+    const nearest = near.toSorted((a, b) => compareDistance(self, a.key, b.key));
+    for (const { key } of nearest.slice(0, 28)) expect(store.get(key, NOW)).toBeDefined();
+    // And others find room until they have as much as he.
+    const more = at(100, 255, 8, 50_000);
+    for (const value of more)
+      expect(store.put(value, NOW, VALUE_LIFE_MS, "other")).toBe(STORED.stored);
+    for (const { key } of honest) expect(store.get(key, NOW)).toBeDefined();
+    expect(store.size).toBe(32);
+  });
+
+  it("counts bytes as it counts values", () => {
+    const store = new Store({ self, maxBytes: 4_000 });
+    const honest = at(100, 255, 20);
+    for (const value of honest) store.put(value, NOW, VALUE_LIFE_MS, "honest");
+    for (let n = 0; n < 200; n++) {
+      store.put(contentValue(new Uint8Array(1_000).fill(n)), NOW, VALUE_LIFE_MS, "sybil");
+      expect(store.bytes).toBeLessThanOrEqual(4_000);
+    }
+    for (const { key } of honest) expect(store.get(key, NOW)).toBeDefined();
+  });
+
+  it("counts what two brought for the one that takes less, so that nobody makes it his to drop it", () => {
+    const honest = at(100, 255, 8);
+    const near = at(0, 50, 100);
+    for (const order of [
+      ["honest", "sybil", "another"],
+      ["another", "sybil", "honest"],
+    ]) {
+      const store = new Store({ self, maxValues: 32 });
+      for (const source of order) {
+        for (const value of honest) store.put(value, NOW, VALUE_LIFE_MS, source);
+        if (source === "honest") continue;
+        for (const value of near) store.put(value, NOW, VALUE_LIFE_MS, source);
+      }
+      for (const { key } of honest) expect(store.get(key, NOW), order[0]).toBeDefined();
+    }
+  });
+
+  it("keeps its books, whatever comes from whom", () => {
+    const one = fc.record({
+      n: fc.nat(40),
+      size: fc.integer({ min: 1, max: 60 }),
+      source: fc.constantFrom("a", "b", "c", undefined),
+      lifeMs: fc.constantFrom(5, 1_000),
+      later: fc.nat(4),
+    });
+    const last = at(0, 255, 12);
+    fc.assert(
+      fc.property(fc.array(one, { maxLength: 120 }), (puts) => {
+        const store = new Store({ self, maxValues: 12, maxBytes: 300 });
+        let now = NOW;
+        for (const { n, size, source, lifeMs, later } of puts) {
+          now += later;
+          const value = contentValue(new Uint8Array(size).fill(n));
+          const { size: before } = store;
+          const outcome = store.put(value, now, lifeMs, source);
+          if (outcome === STORED.stored) expect(store.get(value.key, now)).toBe(value);
+          else expect(store.size).toBeLessThanOrEqual(before);
+          expect(store.size).toBeLessThanOrEqual(12);
+          expect(store.bytes).toBeLessThanOrEqual(300);
+        }
+        store.expire(now + 2_000);
+        expect([store.size, store.bytes]).toEqual([0, 0]);
+        // Nobody is charged any more for what is gone.
+        for (const value of last) store.put(value, now, VALUE_LIFE_MS, "a");
+        store.put(content(400), now, VALUE_LIFE_MS, "b");
+        expect(store.get(content(400).key, now)).toBeDefined();
+      }),
+    );
+  });
+
   it("drops nothing for a value that does not fit all the same", () => {
     const store = new Store({ self, maxBytes: 10 });
     for (const n of [1, 2, 3]) store.put(content(n), NOW);
