@@ -11,6 +11,7 @@
  */
 
 import { equal, toBase64 } from "@testudo/core";
+import { Marks } from "./marks.ts";
 import { type ContactRecord, isExpired } from "./record.ts";
 import { Shares } from "./shares.ts";
 
@@ -20,15 +21,12 @@ export type Entered = "new" | "newer" | "same" | "older" | "expired";
 export interface RecordBookOptions {
   /** Default 4,096. */
   readonly maxRecords?: number;
-  /** Nodes of whom only the number is remembered, some 200 bytes each. Default 65,536. */
+  /** Nodes of whom only the number is remembered. Default 65,536. */
   readonly maxMarks?: number;
 }
 
 interface Entry {
-  seq: number;
-  expiresAt: number;
-  /** `undefined`: it had to go, and only its number is remembered. */
-  record: ContactRecord | undefined;
+  readonly record: ContactRecord;
   source: string;
   /** The next other source that brought it. */
   also: string | undefined;
@@ -41,25 +39,23 @@ const SWEEP_MS = 60_000;
 
 export class RecordBook {
   readonly #maxRecords: number;
-  readonly #maxMarks: number;
   /** By the text of the id. */
   readonly #entries = new Map<string, Entry>();
-  /** Those with a record that we reached, at most half of all; the longest ago first. */
+  /** Those that we reached, at most half of all; the longest ago first. */
   readonly #reached = new Set<string>();
-  /** The others with a record. */
+  /** The others. */
   readonly #held = new Shares();
-  /** Those without. */
-  readonly #marks = new Shares();
+  readonly #marks: Marks;
   #sweptAt = Number.NEGATIVE_INFINITY;
 
   constructor({ maxRecords = 4_096, maxMarks = MAX_MARKS }: RecordBookOptions = {}) {
     this.#maxRecords = maxRecords;
-    this.#maxMarks = maxMarks;
+    this.#marks = new Marks(maxMarks);
   }
 
   /** Records. */
   get size(): number {
-    return this.#reached.size + this.#held.size;
+    return this.#entries.size;
   }
 
   /** Nodes of whom only the number is remembered. */
@@ -69,33 +65,22 @@ export class RecordBook {
 
   /** `now` in unix ms. Of two records with one number the first stays, as long as it is here. */
   put(record: ContactRecord, now: number, source = ""): Entered {
-    const { seq, expiresAt } = record;
-    if (isExpired(expiresAt, now)) return "expired";
+    if (isExpired(record.expiresAt, now)) return "expired";
     const id = record.id.text;
     const there = this.#entries.get(id);
-    if (there === undefined || isExpired(there.expiresAt, now)) {
-      if (there !== undefined) this.#remove(id, there);
-      this.#hold(id, { seq, expiresAt, record, source, also: undefined }, now);
-      return "new";
-    }
-    if (seq < there.seq) return "older";
-    const isNewer = seq > there.seq;
-    if (!isNewer && there.record !== undefined) {
-      if (!equal(record.bytes, there.record.bytes)) return "older";
-      this.#again(id, there, source);
-      return "same";
-    }
-    // Whoever is in the lead by one version has not told us of the node before all others.
-    const also = there.also ?? (source === there.source ? undefined : source);
-    const entry = { seq, expiresAt, record, source: there.source, also };
-    if (there.record === undefined) {
+    if (there === undefined) return this.#enter(record, now, source);
+    if (isExpired(there.record.expiresAt, now)) {
       this.#remove(id, there);
-      this.#hold(id, entry, now);
-    } else {
-      this.#entries.set(id, entry);
-      this.#again(id, entry, source);
+      return this.#enter(record, now, source);
     }
-    return isNewer ? "newer" : "new";
+    if (record.seq < there.record.seq) return "older";
+    const isNewer = record.seq > there.record.seq;
+    if (!isNewer && !equal(record.bytes, there.record.bytes)) return "older";
+    // Whoever is first with a new version was not first to tell us of the node.
+    const entry = { ...there, record };
+    if (isNewer) this.#entries.set(id, entry);
+    this.#again(id, isNewer ? entry : there, source);
+    return isNewer ? "newer" : "same";
   }
 
   /** The record that has these very bytes, if it is here: it need not be verified again. Counts as brought by `source`. */
@@ -103,7 +88,7 @@ export class RecordBook {
     if (bytes.length < ID_BYTES) return undefined;
     const id = toBase64(bytes.subarray(0, ID_BYTES));
     const entry = this.#entries.get(id);
-    if (entry?.record === undefined || !equal(entry.record.bytes, bytes)) return undefined;
+    if (entry === undefined || !equal(entry.record.bytes, bytes)) return undefined;
     this.#again(id, entry, source);
     return entry.record;
   }
@@ -116,7 +101,7 @@ export class RecordBook {
   /** We dialled it, and it was there. `source`: where. */
   reached(id: string, source?: string): void {
     const entry = this.#entries.get(id);
-    if (entry?.record === undefined) return;
+    if (entry === undefined) return;
     if (!this.#reached.delete(id)) this.#held.delete(entry.source, id);
     if (source !== undefined) {
       entry.source = source;
@@ -134,18 +119,24 @@ export class RecordBook {
   /** Drops a record; none older is taken all the same. */
   delete(id: string): void {
     const entry = this.#entries.get(id);
-    if (entry?.record !== undefined) this.#drop(id, entry);
+    if (entry === undefined) return;
+    this.#remove(id, entry);
+    const { record, source, also } = entry;
+    const isAlsos = also !== undefined && this.#marks.of(also) < this.#marks.of(source);
+    const { seq, expiresAt } = record;
+    this.#marks.add(record.id.bytes, { seq, expiresAt, source: isAlsos ? also : source });
   }
 
   *values(): IterableIterator<ContactRecord> {
-    for (const { record } of this.#entries.values()) if (record !== undefined) yield record;
+    for (const { record } of this.#entries.values()) yield record;
   }
 
   expire(now: number): void {
     this.#sweptAt = now;
     for (const [id, entry] of this.#entries) {
-      if (isExpired(entry.expiresAt, now)) this.#remove(id, entry);
+      if (isExpired(entry.record.expiresAt, now)) this.#remove(id, entry);
     }
+    this.#marks.expire(now);
   }
 
   /** It was brought once more. */
@@ -154,48 +145,45 @@ export class RecordBook {
     if (this.#held.delete(entry.source, id)) this.#held.add(entry.source, id);
   }
 
-  #hold(id: string, entry: Entry, now: number): void {
+  /** Of a node without a record here. */
+  #enter(record: ContactRecord, now: number, source: string): Entered {
+    const { text: id, bytes: key } = record.id;
+    let mark = this.#marks.get(key);
+    if (mark !== undefined && isExpired(mark.expiresAt, now)) mark = undefined;
+    if (mark !== undefined && record.seq < mark.seq) return "older";
+    this.#marks.delete(key);
     if (this.size >= this.#maxRecords) this.#makeRoom(now);
+    const entry: Entry = { record, source: mark?.source ?? source, also: undefined };
     this.#entries.set(id, entry);
     this.#held.add(entry.source, id);
+    this.#again(id, entry, source);
+    return mark !== undefined && record.seq > mark.seq ? "newer" : "new";
   }
 
   #makeRoom(now: number): void {
     if (now >= this.#sweptAt + SWEEP_MS || now < this.#sweptAt) this.expire(now);
     if (this.size < this.#maxRecords) return;
-    const id = this.#next(this.#held);
+    const id = this.#next();
     if (id !== undefined) this.delete(id);
   }
 
-  /** Drops the record, and keeps its number. */
-  #drop(id: string, entry: Entry): void {
-    this.#remove(id, entry);
-    entry.record = undefined;
-    this.#entries.set(id, entry);
-    this.#marks.add(entry.source, id);
-    if (this.#marks.size <= this.#maxMarks) return;
-    const forgotten = this.#next(this.#marks);
-    const mark = forgotten === undefined ? undefined : this.#entries.get(forgotten);
-    if (forgotten !== undefined && mark !== undefined) this.#remove(forgotten, mark);
-  }
-
   /** Who is to go. What a smaller source brought, too, is that one's from now on. */
-  #next(shares: Shares): string | undefined {
+  #next(): string | undefined {
+    const held = this.#held;
     for (;;) {
-      const id = shares.next();
+      const id = held.next();
       const entry = id === undefined ? undefined : this.#entries.get(id);
       if (id === undefined || entry?.also === undefined) return id;
-      if (shares.of(entry.also) + 1 >= shares.of(entry.source)) return id;
-      shares.delete(entry.source, id);
-      shares.add(entry.also, id);
+      if (held.of(entry.also) + 1 >= held.of(entry.source)) return id;
+      held.delete(entry.source, id);
+      held.add(entry.also, id);
       entry.source = entry.also;
       entry.also = undefined;
     }
   }
 
-  #remove(id: string, { source, record }: Entry): void {
+  #remove(id: string, { source }: Entry): void {
     this.#entries.delete(id);
-    if (record === undefined) this.#marks.delete(source, id);
-    else if (!this.#reached.delete(id)) this.#held.delete(source, id);
+    if (!this.#reached.delete(id)) this.#held.delete(source, id);
   }
 }

@@ -1,6 +1,6 @@
 import { Identity, Network } from "@testudo/core";
 import { describe, expect, it } from "vitest";
-import { Contacts } from "../../src/kademlia/contacts.ts";
+import { Contacts, type NodeContact } from "../../src/kademlia/contacts.ts";
 import { nodeIdOf } from "../../src/kademlia/node-id.ts";
 import { type ContactRecord, signRecord } from "../../src/record/record.ts";
 
@@ -18,6 +18,15 @@ function record(addresses: readonly string[], more = 0, who = identity): Contact
 }
 const fresh = (bits = 0): Contacts =>
   new Contacts(network, { staticBits: bits, dynamicBits: bits }, 10);
+
+/** Of one subnet, whoever they are. */
+const CROWD = { id: "crowd", nodeId: new Uint8Array(32), subnets: ["4:203.0.113"] };
+const FRIEND = { id: "friend", nodeId: new Uint8Array(32), subnets: ["4:192.0.2"] };
+
+function stranger(i: number): Uint8Array {
+  const who = Identity.generate();
+  return record([`net:203.0.113.${i}:9000~noise:${who.id.text}`], 0, who).bytes;
+}
 
 describe("a contact", () => {
   it("has the addresses that whoever brought it can know", () => {
@@ -62,5 +71,28 @@ describe("a contact", () => {
     const malformed = expect.objectContaining({ code: "BODY_MALFORMED" });
     expect(() => fresh().read(forged, "public")).toThrow(malformed);
     expect(() => fresh().read(bytes.subarray(0, 31), "public")).toThrow(malformed);
+  });
+
+  it("is none of an old record, whatever a stranger brought since a newer one", () => {
+    const [old, young] = [record([PUBLIC]), record([PUBLIC.replace("9000", "9001")], 1_000)];
+    const strangers = Array.from({ length: 20 }, (_, i) => stranger(i));
+    for (const known of ["unheard of", "by another", "reached"]) {
+      const contacts = fresh();
+      const contact = contacts.read(young.bytes, "public", known === "by another" ? FRIEND : CROWD);
+      if (known === "reached") contacts.reached(contact as NodeContact);
+      for (const bytes of strangers) contacts.read(bytes, "public", CROWD);
+      const now = contacts.read(old.bytes, "public", CROWD);
+      expect(now?.record.seq, known).toBe(known === "unheard of" ? undefined : young.seq);
+      expect(contacts.read(young.bytes, "public", CROWD)?.record.seq).toBe(young.seq);
+    }
+  });
+
+  it("comes from a node, or else from itself", () => {
+    const young = record([PUBLIC], 1_000);
+    const contacts = fresh();
+    contacts.read(young.bytes, "public");
+    for (let i = 0; i < 20; i++) contacts.read(stranger(i), "public");
+    // Nobody has brought more than one: whoever was not heard of for longest had to go.
+    expect(contacts.read(record([PUBLIC]).bytes, "public")).toBeUndefined();
   });
 });
