@@ -192,6 +192,18 @@ describe("a record book under pressure", () => {
     expect(crowd.get(victim.id.text)).toBeUndefined();
   });
 
+  it("does so for numbers, and a record that comes back is whose its number was", () => {
+    const book = new RecordBook({ maxRecords: 10, maxMarks: 100 });
+    flood(book, 50);
+    for (const source of [stranger, friend]) book.put(current, NOW, source);
+    book.delete(victim.id.text);
+    flood(book, 200);
+    expect(book.put(old, NOW, stranger)).toBe("older");
+    expect(book.put(current, NOW, stranger)).toBe("new");
+    flood(book, 200);
+    expect(book.get(victim.id.text)).toBe(current);
+  });
+
   it("keeps the half of all records for whom it reached, and the latest of them", () => {
     const book = new RecordBook({ maxRecords: 4, maxMarks: 10 });
     for (const who of [0, 1, 2]) {
