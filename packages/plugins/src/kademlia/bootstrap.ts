@@ -69,8 +69,8 @@ export class Bootstrap {
       this.#reached = true;
       return first;
     }
-    const [error] = failed;
-    if (error !== undefined && this.#addresses.length > 0 && !this.#warned) {
+    const error = failed.find((each) => !isForEver(each));
+    if (error !== undefined && !this.#warned) {
       this.#warned = true;
       logger.warn({ error }, "no bootstrap address was reached; they are tried again and again");
     }
@@ -98,7 +98,7 @@ export class Bootstrap {
     } catch (thrown) {
       const error = asError(thrown);
       if (signal.aborted) return error;
-      if (error instanceof NetworkError && FOR_EVER.has(error.code)) {
+      if (isForEver(error)) {
         this.#hopeless = error;
         this.#addresses = this.#addresses.filter((other) => other !== address);
         logger.warn(
@@ -109,4 +109,8 @@ export class Bootstrap {
       return error;
     }
   }
+}
+
+function isForEver(error: Error): error is NetworkError {
+  return error instanceof NetworkError && FOR_EVER.has(error.code);
 }

@@ -318,21 +318,19 @@ export class Keeper {
   /** Whom to dial first the next time, as records. */
   #chooseAnchors(nearest: readonly NodeContact[]): Uint8Array[] {
     const { now } = this.#overlay;
-    const old = new Map(this.#options.snapshot?.anchors.map((bytes) => [idIn(bytes), bytes]));
     const all = nearest.map((contact): Acquaintance<NodeContact> => {
       const peer = this.#network.peers.get(contact.id);
-      const before = old.has(contact.id);
-      if (peer === undefined) return { contact, stream: undefined, before };
+      if (peer === undefined) return { contact };
       const { passing, side } = peer;
-      const since = this.#metAt.get(peer) ?? now;
-      return { contact, stream: { since, passing, side }, before };
+      return { contact, stream: { since: this.#metAt.get(peer) ?? now, passing, side } };
     });
     const random = (bound: number): number => this.#overlay.random(bound);
-    const chosen = chooseAnchors(all, { now, random });
-    for (const { id } of chosen) old.delete(id);
-    // So short a life proves nothing against those that it did not reach.
-    const unproved = now - this.#startedAt < LASTING_MS ? old.values() : [];
-    return [...chosen.map(({ record }) => record.bytes), ...unproved].slice(0, MAX_ANCHORS);
+    const chosen = chooseAnchors(all, { now, random }).map(({ record }) => record.bytes);
+    // In so short a life nobody had the time to prove himself: those of the one before stay.
+    const before =
+      now - this.#startedAt < LASTING_MS ? (this.#options.snapshot?.anchors ?? []) : [];
+    const old = new Set(before.map(idIn));
+    return [...before, ...chosen.filter((bytes) => !old.has(idIn(bytes)))].slice(0, MAX_ANCHORS);
   }
 
   #save(): Promise<void> {

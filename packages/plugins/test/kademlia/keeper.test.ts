@@ -1,4 +1,8 @@
+import type { Logger } from "@testudo/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { TestNode } from "../../../../test/support/nodes.ts";
+import type { Storage } from "../../src/kademlia/index.ts";
+import { LookupRequest } from "../../src/kademlia/messages.ts";
 import { decodeSnapshot } from "../../src/kademlia/snapshot.ts";
 import { readRecord } from "../../src/record/record.ts";
 import { type OverlayNode, Overlays, recordOf, says, stranger } from "./overlay.ts";
@@ -111,15 +115,74 @@ describe("a node by itself", () => {
   });
 });
 
-describe("anchors", () => {
-  it("are those who were held for long, though met in passing, and whom it dialled itself first", async () => {
-    let kept = new Uint8Array(0);
-    const storage = {
-      load: async () => undefined,
-      save: async (bytes: Uint8Array) => {
-        kept = new Uint8Array(bytes);
-      },
+describe("bootstrap addresses that can never be dialled", () => {
+  const levels = ["trace", "debug", "info", "warn", "error"] as const;
+  const hear = (): { logger: Logger; warned: string[] } => {
+    const warned: string[] = [];
+    const say = (level: string) => (_fields: object, message: string) => {
+      if (level === "warn") warned.push(message);
     };
+    const logger = Object.fromEntries(levels.map((level) => [level, say(level)]));
+    return { logger: logger as unknown as Logger, warned };
+  };
+
+  it("end the wait for joining, with a warning", async () => {
+    const { logger, warned } = hear();
+    const node = await overlays.start("node", { bootstrap: ["rubbish"] }, { logger });
+    await expect(during(node.overlay.joined())).rejects.toMatchObject({
+      code: "ADDRESS_UNSUPPORTED",
+    });
+    expect(warned).toHaveLength(1);
+    await overlays.runtime.advance(120_000);
+    expect(warned).toHaveLength(1);
+  });
+
+  it("are no reason not to join through another", async () => {
+    const there = await overlays.start("there");
+    const { logger, warned } = hear();
+    const bootstrap = ["rubbish", there.address];
+    const node = await overlays.start("node", { bootstrap }, { logger });
+    await during(node.overlay.joined());
+    expect([node.overlay.size, warned.length]).toEqual([1, 1]);
+  });
+
+  it("are told from those where nobody is there yet", async () => {
+    const { logger, warned } = hear();
+    const node = await overlays.start("node", { bootstrap: ["memory:late~vouch"] }, { logger });
+    await overlays.runtime.advance(120_000);
+    expect(warned).toHaveLength(1);
+    await overlays.start("late");
+    await during(node.overlay.joined());
+    expect(node.overlay.size).toBe(1);
+  });
+});
+
+/** A storage in memory, and the ids of the anchors in it. */
+class Drawer implements Storage {
+  kept: Uint8Array | undefined;
+
+  async load(): Promise<Uint8Array | undefined> {
+    return this.kept;
+  }
+
+  async save(bytes: Uint8Array): Promise<void> {
+    this.kept = new Uint8Array(bytes);
+  }
+
+  anchors({ network }: OverlayNode): string[] {
+    const reading = { networkId: network.networkId, now: overlays.runtime.wallClock() };
+    return decodeSnapshot(this.kept ?? new Uint8Array(0)).anchors.map(
+      (bytes) => readRecord(bytes, reading).id.short,
+    );
+  }
+}
+
+const shortIds = (nodes: readonly TestNode[]): string[] =>
+  nodes.map(({ network }) => network.id.short);
+
+describe("anchors", () => {
+  it("are those first who were held for long, though met in passing, if it dialled them", async () => {
+    const storage = new Drawer();
     const first = await overlays.start("first");
     const bootstrap = [first.address];
     const node = await overlays.start("node", { bootstrap, storage });
@@ -141,10 +204,101 @@ describe("anchors", () => {
     await runtime.advance(100_000);
     await during(node.network.add(asked.address, passing));
     await during(node.network.close());
-    const { networkId } = node.network;
-    const anchors = decodeSnapshot(kept).anchors.map(
-      (bytes) => readRecord(bytes, { networkId, now: runtime.wallClock() }).id.short,
-    );
-    expect(anchors).toEqual([dialled, came].map(({ network }) => network.id.short));
+    const anchors = storage.anchors(node);
+    expect(anchors[0]).toBe(dialled.network.id.short);
+    expect(anchors.toSorted()).toEqual(shortIds([first, dialled, came, asked]).toSorted());
+  });
+
+  it("are asked first after a restart, whoever comes meanwhile", async () => {
+    const storage = new Drawer();
+    const { runtime } = overlays;
+    const friends = await overlays.joined(3);
+    const bootstrap = [friends[0]?.address ?? ""];
+    const before = await overlays.start("node", { bootstrap, storage });
+    await during(before.overlay.joined());
+    await runtime.advance(90_000);
+    await during(before.network.close());
+    expect(storage.anchors(before)).toHaveLength(3);
+
+    const order: string[] = [];
+    const strangers = [];
+    for (let i = 0; i < 20; i++) {
+      const one = await stranger(overlays, `s${i}`, () => {
+        order.push("stranger");
+        return says([]);
+      });
+      strangers.push(one);
+    }
+    for (const { network } of friends) {
+      await network.registerPlugin({
+        name: "witness",
+        newMessage({ message }) {
+          if (message.as(LookupRequest) !== undefined) order.push("friend");
+        },
+      });
+    }
+    const { identity } = before.network;
+    const after = await overlays.start("node", { storage }, { identity });
+    for (const { network } of strangers) network.add(after.address).catch(() => {});
+    await runtime.advance(10_000);
+    expect(order.slice(0, 3)).toEqual(["friend", "friend", "friend"]);
+    expect(order).toContain("stranger");
+    expect(after.overlay.size).toBe(23);
+  });
+
+  it("and all others of the last time are tried, though strangers fill the table first", async () => {
+    const storage = new Drawer();
+    const { runtime } = overlays;
+    const friends = await overlays.joined(20);
+    const before = await overlays.start("node", {
+      bootstrap: [friends[0]?.address ?? ""],
+      storage,
+    });
+    await during(before.overlay.joined());
+    await runtime.advance(90_000);
+    await during(before.network.close());
+    const kept = decodeSnapshot(storage.kept ?? new Uint8Array(0)).records.length;
+    expect(kept).toBe(20);
+    // Nobody names anybody: only what was kept leads to them.
+    for (const { network } of friends) {
+      await during(network.close());
+    }
+    const silent = [];
+    for (const { name, network } of friends) {
+      silent.push(await stranger(overlays, name, () => says([]), network.identity));
+    }
+    const sybil = await stranger(overlays, "sybil", () => says([]));
+    const { identity } = before.network;
+    const after = await overlays.start("node", { storage }, { identity });
+    await during(sybil.network.add(after.address));
+    await runtime.advance(20_000);
+    expect(silent.filter(({ asked }) => asked.length === 0)).toEqual([]);
+    expect(after.overlay.size).toBe(21);
+  });
+
+  it("stay as they were after a life too short to prove anything", async () => {
+    const storage = new Drawer();
+    const { runtime } = overlays;
+    const friends = await overlays.joined(9);
+    const bootstrap = [friends[0]?.address ?? ""];
+    const before = await overlays.start("node", { bootstrap, storage });
+    await during(before.overlay.joined());
+    await runtime.advance(90_000);
+    await during(before.network.close());
+    const anchors = storage.anchors(before);
+    const { identity } = before.network;
+    for (const friend of friends.slice(1)) {
+      if (anchors.includes(friend.network.id.short)) await during(friend.network.close());
+    }
+    for (let life = 0; life < 3; life++) {
+      const node = await overlays.start("node", { storage, bootstrap }, { identity });
+      await runtime.advance(5_000);
+      await during(node.network.close());
+      expect(storage.anchors(node).toSorted()).toEqual(anchors.toSorted());
+    }
+    const long = await overlays.start("node", { storage, bootstrap }, { identity });
+    await runtime.advance(90_000);
+    await during(long.network.close());
+    expect(storage.anchors(long)).not.toEqual(anchors);
   });
 });

@@ -1,6 +1,6 @@
 /** Overlays for tests: nodes with the plugin on one line of virtual time, and strangers who say what they like. */
 
-import type { Message, MessageContext } from "@testudo/core";
+import { Identity, type Message, type MessageContext } from "@testudo/core";
 import {
   Nodes,
   type NodesOptions,
@@ -59,8 +59,9 @@ export async function stranger(
   overlays: Overlays,
   name: string,
   answer: (request: LookupRequest, context: MessageContext) => Message | undefined,
+  identity: Identity = Identity.generate(),
 ): Promise<TestNode & { readonly asked: LookupRequest[]; record(more?: number): ContactRecord }> {
-  const node = await overlays.nodes.start(name);
+  const node = await overlays.nodes.start(name, { identity });
   const asked: LookupRequest[] = [];
   await node.network.registerPlugin({
     name: "stranger",
