@@ -4,8 +4,8 @@
  * Of each node the number of its newest record is remembered until that record is past, even where the record itself
  * has to go, so that none older is taken instead. Where there is no room, what is past goes first, and then the longest
  * unheard of the source that brought most; what two sources brought counts for the smaller one, and of the nodes that
- * we reached the latest stay. So whoever brings records without end pushes out his own, and makes us forget only what
- * he alone has told us.
+ * we reached the latest stay. So whoever brings most pushes out his own, and makes us forget only what he alone has
+ * told us.
  *
  * A source is whatever the caller tells strangers apart by: a subnet, since keys cost nothing.
  */
@@ -32,6 +32,7 @@ interface Entry {
   also: string | undefined;
 }
 
+const MAX_RECORDS = 4_096;
 const MAX_MARKS = 65_536;
 const ID_BYTES = 32;
 /** All are looked through for what is past; where there is no room, so often at most. */
@@ -48,7 +49,7 @@ export class RecordBook {
   readonly #marks: Marks;
   #sweptAt = Number.NEGATIVE_INFINITY;
 
-  constructor({ maxRecords = 4_096, maxMarks = MAX_MARKS }: RecordBookOptions = {}) {
+  constructor({ maxRecords = MAX_RECORDS, maxMarks = MAX_MARKS }: RecordBookOptions = {}) {
     this.#maxRecords = maxRecords;
     this.#marks = new Marks(maxMarks);
   }
