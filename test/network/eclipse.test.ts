@@ -173,10 +173,12 @@ class Siege {
 /** The world's transport, with a port where somebody came from, so that his subnet is seen. */
 function named(sim: Transport): Transport {
   const shown = ({ name, args }: Section): Section => section(name, args[0] ?? "", "50000");
+  const { listen } = sim;
+  if (listen === undefined) throw new TypeError("the world's transport listens");
   return {
     ...sim,
     listen: (at, accept, options) =>
-      sim.listen(
+      listen(
         at,
         (connection) => {
           Object.defineProperty(connection, "remote", { value: shown(connection.remote) });

@@ -6,7 +6,7 @@ import { MAX_ANCHORS } from "../../src/kademlia/snapshot.ts";
 import { contact } from "./contacts.ts";
 
 const NOW = 1_000_000;
-const first = (): number => 0;
+const first = (_bound: number): number => 0;
 
 type Stream = NonNullable<Acquaintance<Contact>["stream"]>;
 
@@ -24,7 +24,10 @@ function known(seed: number, subnet = `4:1.0.${seed}`): Acquaintance<Contact> {
   return { contact: contact(seed, [subnet]) };
 }
 
-function chosen(all: readonly Acquaintance<Contact>[], random = first): string[] {
+function chosen(
+  all: readonly Acquaintance<Contact>[],
+  random: (bound: number) => number = first,
+): string[] {
   return chooseAnchors(all, { now: NOW, random }).map(({ id }) => id);
 }
 

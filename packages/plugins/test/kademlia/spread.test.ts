@@ -15,6 +15,13 @@ describe("a choice over subnets", () => {
     expect(spread([...many, ...few], 6, first)).toHaveLength(6);
   });
 
+  it("counts those of one subnet as one, whatever else each of them claims", () => {
+    const liars = Array.from({ length: 50 }, (_, i) => contact(i, [`4:7.7.${i}`, "4:9.9.9"]));
+    const others = [contact(100, ["4:1.1.1"]), contact(101, ["4:2.2.2", "6:a:b:c"])];
+    const chosen = spread([...liars, ...others], 3, first).map(({ id }) => id);
+    expect(chosen).toEqual(expect.arrayContaining(["p100", "p101"]));
+  });
+
   it("is of different ones that were offered, as many as asked for", () => {
     fc.assert(
       fc.property(
