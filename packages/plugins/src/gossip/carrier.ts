@@ -126,28 +126,40 @@ export class Carrier {
 
   /** A push from a peer. */
   receive(peer: Peer, bytes: Uint8Array, hops: number): void {
-    if (this.#options.conduct.mayBring(peer, 1, bytes.length)) this.#take(peer, bytes, hops, 0);
+    if (this.#options.conduct.mayBring(peer, 1, bytes.length)) {
+      const item = this.#read(peer, bytes);
+      if (item !== undefined) this.#take(peer, item, hops, 0);
+    }
     this.#options.stirred();
   }
 
-  /** Items that a peer brings late. */
+  /** Items that a peer brings late: as many as its budget lets through, those of one origin in its order. */
   receiveLate(peer: Peer, brought: readonly Brought[]): void {
-    const size = brought.reduce((sum, { item }) => sum + item.length, 0);
-    const { conduct } = this.#options;
-    if (brought.length === 0 || !conduct.mayBring(peer, brought.length, size, true)) return;
-    for (const { item, ageMs } of brought) this.#take(peer, item, 0, ageMs);
-    this.#options.stirred();
+    const { conduct, stirred } = this.#options;
+    const late: { readonly item: Item; readonly ageMs: number }[] = [];
+    for (const { item: bytes, ageMs } of brought) {
+      const item = this.#read(peer, bytes);
+      if (item !== undefined) late.push({ item, ageMs });
+    }
+    // Else what is missing in between would be more than is remembered (seen.ts).
+    late.sort(({ item: a }, { item: b }) => a.epoch - b.epoch || a.seq - b.seq);
+    for (const { item, ageMs } of late) {
+      if (!conduct.mayBring(peer, 1, item.bytes.length, true)) break;
+      this.#take(peer, item, 0, ageMs);
+    }
+    stirred();
   }
 
-  #take(peer: Peer, bytes: Uint8Array, hops: number, ageMs: number): void {
+  #read(peer: Peer, bytes: Uint8Array): Item | undefined {
+    const item = peer.connected ? readTravelling(bytes) : undefined;
+    if (item === undefined && peer.connected) this.#options.conduct.blame(peer, "a broken body");
+    return item;
+  }
+
+  #take(peer: Peer, item: Item, hops: number, ageMs: number): void {
     const { network, seen, conduct } = this.#options;
     if (!peer.connected) return;
     const { runtime, networkId } = network;
-    const item = readTravelling(bytes);
-    if (item === undefined) {
-      conduct.blame(peer, "a broken body");
-      return;
-    }
     const wallClock = runtime.wallClock();
     const own = item.originKey === this.#ownKey;
     const verdict = own ? "seen" : seen.judge(item, wallClock);

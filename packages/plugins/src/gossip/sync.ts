@@ -42,6 +42,11 @@ const HEADER_BYTES = 8;
 const MAX_WAITING = 8;
 /** Others that are asked at once after one that did not answer. */
 const MAX_OTHERS = 3;
+/** So many items are brought as fast as they can; from there on there is a pause after each message. */
+const AT_ONCE = 2_000;
+const BRING_PAUSE_MS = 300;
+/** When not all that came was taken. */
+const WANT_PAUSE_MS = 1_000;
 /** With a new neighbour, again when what was under way as it came has settled. */
 const AGAIN_MS = 1_500;
 
@@ -52,6 +57,8 @@ export class Sync {
   /** When we last reconciled with whom. */
   readonly #times = new WeakMap<Peer, number>();
   #again: Timer | undefined;
+  /** Ends the pause that a reconciliation is in. */
+  #resume: (() => void) | undefined;
   #newcomers: Peer[] = [];
   /** In a row. */
   #unanswered = 0;
@@ -94,6 +101,7 @@ export class Sync {
     this.#waiting.clear();
     this.#timer?.cancel();
     this.#again?.cancel();
+    this.#resume?.();
   }
 
   /** What we have of what a peer wants: as much as one message may hold. */
@@ -196,13 +204,18 @@ export class Sync {
       const before = left.length;
       take(peer, brought);
       left = left.filter((id) => !window.has(id));
-      if (left.length === before && brought.length > 0) left = left.slice(brought.length);
+      const took = before - left.length;
+      if (took >= brought.length) continue;
+      // In its order, so that gaps are few (seen.ts): as long as some are taken, the others are beyond our budget.
+      if (took === 0) left = left.slice(brought.length);
+      await this.#pause(WANT_PAUSE_MS);
     }
   }
 
   async #bring(peer: Peer, ids: readonly string[], until: number): Promise<void> {
     const { network, maxBytes } = this.#options;
     let bytes = 0;
+    let sent = 0;
     for (let at = 0; at < ids.length && bytes < maxBytes; ) {
       if (network.runtime.now() >= until || this.#closed.signal.aborted || !peer.connected) return;
       const asked = ids.slice(at, at + MAX_WANTED);
@@ -211,7 +224,23 @@ export class Sync {
       at += brought.length === 0 ? asked.length : this.#reach(asked, brought);
       for (const { item } of brought) bytes += item.length;
       if (brought.length > 0) await peer.send(ItemsMessage.of(brought));
+      sent += brought.length;
+      if (sent >= AT_ONCE && at < ids.length) await this.#pause(BRING_PAUSE_MS);
     }
+  }
+
+  /** Whoever takes it has a budget for what we bring (conduct.ts), and so do we. */
+  #pause(ms: number): Promise<void> {
+    if (this.#closed.signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        timer.cancel();
+        this.#resume = undefined;
+        resolve();
+      };
+      const timer = this.#options.network.runtime.setTimer(done, ms);
+      this.#resume = done;
+    });
   }
 
   /** How far into `asked` the answer went. */

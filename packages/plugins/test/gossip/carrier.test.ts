@@ -119,3 +119,32 @@ it("does not blame who brings what it asked for, and will not ask others for it"
   expect(alice.heard).toEqual([]);
   expect(toAlice.connected).toBe(true);
 });
+
+it("takes all that is missed after a long partition, and closes nobody for bringing it", async () => {
+  // Less than one message of a reconciliation holds.
+  const options = { reconcileMs: 2_000, conduct: { itemsPerSecond: 200 } };
+  const [carol, dave] = [await gossips.one(options), await gossips.one(options)];
+  for (let i = 0; i < 3_000; i++) {
+    carol.say(`carol ${i}`);
+    dave.say(`dave ${i}`);
+    if (i % 20 === 0) await gossips.pass(1);
+  }
+  await gossips.pass(2_000);
+  await gossips.connect(carol, dave);
+  await gossips.pass(60_000);
+  expect([carol.gossip.state?.kept, dave.gossip.state?.kept]).toEqual([6_000, 6_000]);
+  expect([carol.heard.length, dave.heard.length]).toEqual([3_000, 3_000]);
+});
+
+it("takes tens of thousands within a minute", async () => {
+  const options = { reconcileMs: 20_000 };
+  const [carol, dave] = [await gossips.one(options), await gossips.one(options)];
+  for (let i = 0; i < 15_000; i++) {
+    carol.say(`carol ${i}`);
+    if (i % 50 === 0) await gossips.pass(1);
+  }
+  await gossips.pass(2_000);
+  await gossips.connect(carol, dave);
+  await gossips.pass(60_000);
+  expect(dave.heard.length).toBe(15_000);
+});

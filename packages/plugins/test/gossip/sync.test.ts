@@ -220,9 +220,37 @@ describe("a reconciliation", () => {
     const junk = said(0, spare.window, 1);
     const { peer, log } = peerOf(theirs, { items: () => spare.sync.answer(junk) });
     mine.sync.with(peer);
-    await settled();
+    await runtime.advance(30_000);
     expect(mine.asked).toHaveLength(1);
     expect(log.filter((what) => what === "want").length).toBeLessThanOrEqual(30);
+  });
+
+  it("asks no faster than what comes is taken, and brings no faster than it may be", async () => {
+    const [mine, theirs] = [sided(), sided()];
+    said(1, theirs.window, 1_000);
+    said(0, mine.window, 4_000);
+    let room = 300;
+    const slow = sided(
+      {
+        take: (_, brought) => {
+          fill(mine.window, brought.slice(0, room));
+          room = 0;
+        },
+      },
+      mine.window,
+    );
+    const { peer, log } = peerOf(theirs);
+    slow.sync.with(peer);
+    await runtime.advance(500);
+    for (let second = 0; second < 3; second++) {
+      room = 300;
+      await runtime.advance(1_000);
+    }
+    expect(mine.window.size).toBe(5_000);
+    expect(log.filter((what) => what === "want").length).toBeLessThanOrEqual(6);
+    expect(theirs.window.size).toBeLessThan(5_000);
+    await runtime.advance(2_000);
+    expect(theirs.window.size).toBe(5_000);
   });
 
   it("ends with one who has nothing of what it said it has", async () => {
