@@ -95,6 +95,10 @@ export class Gossip implements Plugin {
   carries(type: MessageType<never> | MessageType<unknown> | number): void {
     const opcode = typeof type === "number" ? type : type?.opcode;
     if (!Number.isInteger(opcode)) throw new TypeError("type must be a message type or an opcode");
+    // The others would refuse it, and close us for it.
+    if (opcode < APPLICATION_START) {
+      throw new RangeError(`type must be an application's: an opcode from ${APPLICATION_START}`);
+    }
     this.#types ??= new Set();
     this.#types.add(opcode);
   }
