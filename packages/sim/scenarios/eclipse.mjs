@@ -136,7 +136,7 @@ export const scenario = defineScenario({
           held: every[3] >= 60 && unanchored[3] >= 60,
         },
         { text: "two honest anchors kept in every trial", held: every[6] === 100 },
-        { text: "with them an honest link at once in every trial", held: every[5] === 100 },
+        { text: "with them an honest link at once in 99 % of trials", held: every[5] >= 99 },
       ],
       notes: [
         `${half} honest nodes and ${half} of the attacker's in ${ATTACKER_SUBNETS} subnets of 256; ${LINKS} links`,

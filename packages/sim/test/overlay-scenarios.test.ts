@@ -1,4 +1,4 @@
-/** The scenarios of lookups through real networks, with few nodes. */
+/** The scenarios of the overlay, with few nodes. */
 
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -25,4 +25,16 @@ describe("lookups through real networks", { timeout: 60_000 }, () => {
     expect(verdicts).toHaveLength(4);
     expect(verdicts.filter(({ held }) => !held)).toEqual([]);
   });
+});
+
+it("a restart among sybils ends well with all defences, and worse without each", async () => {
+  const { table, verdicts = [] } = await play("eclipse", 240);
+  expect(verdicts.filter(({ held }) => !held)).toEqual([]);
+  const row = (name: string): readonly unknown[] =>
+    table?.rows.find(([defence]) => defence === name) ?? [];
+  const honest = (name: string): number => Number(row(name)[3]);
+  for (const name of ["no choice", "no caps", "none"]) {
+    expect(honest(name), name).toBeLessThan(honest("all"));
+  }
+  expect(row("no anchors")[5]).toBe(0);
 });
