@@ -3,7 +3,8 @@
  *
  * Two kinds. A *content* value is kept under the SHA-256 of its bytes, so nobody can put another in its
  * place. A *signed* value is kept under the SHA-256 of its owner's key and a salt; the owner alone can
- * replace it, by one with a higher number, and says until when it is worth keeping. The signature is over
+ * replace it, by one with a higher number, and says until when it is worth keeping. In front of what is hashed
+ * stands the kind, or an owner's key and salt, as content, would take the place of his value. The signature is over
  * `testudo/value/1`, the network id and everything else (docs/protocol.md). Whoever keeps a value is not
  * believed: readers check it themselves.
  */
@@ -30,6 +31,7 @@ export const VALUE_LIFE_MS: number = 24 * 3_600_000;
 
 const CONTENT = 1;
 const SIGNED = 2;
+const [CONTENT_KIND, SIGNED_KIND] = [Uint8Array.of(CONTENT), Uint8Array.of(SIGNED)];
 const SIGNATURE_BYTES = 64;
 /** kind, owner, number, expiry, length of the salt; in front of salt, content and signature. */
 const SIGNED_HEADER_BYTES = 1 + 32 + 8 + 8 + 1;
@@ -64,12 +66,12 @@ export type Value = ContentValue | SignedValue;
 
 /** The key of a content value. */
 export function contentKey(content: Uint8Array): Uint8Array {
-  return provider.hash("SHA256", content);
+  return provider.hash("SHA256", CONTENT_KIND, content);
 }
 
 /** The key of an owner's signed value. */
 export function signedKey(owner: PeerId, salt: Uint8Array): Uint8Array {
-  return provider.hash("SHA256", owner.bytes, salt);
+  return provider.hash("SHA256", SIGNED_KIND, owner.bytes, salt);
 }
 
 /** Throws `RangeError` for content of more than `MAX_CONTENT_BYTES`. */

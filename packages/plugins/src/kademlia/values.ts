@@ -88,7 +88,7 @@ export class Values {
         published.at = now;
         published.nodes = 0;
         published.nodes = await this.#put(published.value);
-        return;
+        break;
       }
     }
     const wallClock = this.#wallClock();

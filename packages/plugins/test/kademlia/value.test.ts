@@ -1,4 +1,5 @@
 import { Identity, toHex, toUtf8 } from "@testudo/core";
+import { provider } from "@testudo/core/crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
@@ -43,6 +44,18 @@ describe("a signed value", () => {
     expect(read).toMatchObject({ kind: "signed", seq: 3, expiresAt: fields.expiresAt });
     expect(read.key).toEqual(value.key);
     expect(read.content).toEqual(toUtf8("hello"));
+  });
+
+  it("has a key that no content has, so that nobody can put anything in its place", () => {
+    const { key } = signedValue(identity, { ...fields, content: toUtf8("hello") });
+    for (const kind of [[], [1], [2]]) {
+      const content = Uint8Array.of(...kind, ...identity.publicKey, ...fields.salt);
+      expect(contentValue(content).key).not.toEqual(key);
+    }
+    // Kind, and then the content; kind, owner and salt.
+    const hash = (...bytes: number[]) => provider.hash("SHA256", Uint8Array.from(bytes));
+    expect(key).toEqual(hash(2, ...identity.publicKey, ...fields.salt));
+    expect(contentKey(Uint8Array.of(7, 8))).toEqual(hash(1, 7, 8));
   });
 
   it("lies as documented", () => {

@@ -1,7 +1,10 @@
 import { toUtf8 } from "@testudo/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { LookupResponse } from "../../src/kademlia/messages.ts";
+import type { Overlay } from "../../src/kademlia/overlay.ts";
+import { Store } from "../../src/kademlia/store.ts";
 import { contentValue } from "../../src/kademlia/value.ts";
+import { Values } from "../../src/kademlia/values.ts";
 import { type OverlayNode, Overlays } from "./overlay.ts";
 
 let overlays: Overlays;
@@ -49,6 +52,26 @@ describe("a value", () => {
     expect((await during(other.overlay.get(key)))?.content).toEqual(content);
     expect(alone.overlay.withdraw(key)).toBe(true);
     expect(alone.overlay.withdraw(key)).toBe(false);
+  });
+
+  it("of another's is passed on, also while an own one finds nobody", async () => {
+    const now = 1_700_000_000_000;
+    const store = new Store({ self: new Uint8Array(32) });
+    const overlay = {
+      now: 0,
+      network: { runtime: { wallClock: () => now } },
+      options: { s: 16 },
+      table: { closest: () => [] },
+      lookup: async () => [],
+      isOurs: () => false,
+    };
+    const values = new Values(overlay as unknown as Overlay, store);
+    await values.publish(contentValue(toUtf8("own")));
+    store.put(contentValue(toUtf8("another's")), now - HOUR_MS);
+    expect(store.due(now - HOUR_MS)).toHaveLength(1);
+    overlay.now += HOUR_MS;
+    await values.republish(HOUR_MS);
+    expect(store.due(now - HOUR_MS)).toHaveLength(0);
   });
 
   it("of a liar is not believed", async () => {
