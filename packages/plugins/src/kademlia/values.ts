@@ -42,16 +42,29 @@ export class Values {
     this.#store = store;
   }
 
-  /** Puts a value on the nodes nearest to its key, and again from time to time. Rejects `SEND_BUFFER_FULL` beyond 1,024 own values. */
+  /**
+   * Puts a value on the nodes nearest to its key, and again from time to time, unless this rejects: with the signal's
+   * reason, or `SEND_BUFFER_FULL` beyond 1,024 own values. An older version than the one that is put stays out.
+   */
   async publish(value: Value, signal?: AbortSignal): Promise<PutResult> {
     const name = toHex(value.key);
     if (!this.#published.has(name) && this.#published.size >= MAX_PUBLISHED) {
       const why = `this node publishes ${MAX_PUBLISHED} values already; withdraw some`;
       throw networkError("SEND_BUFFER_FULL", why);
     }
+    const before = this.#published.get(name);
+    if (before !== undefined && isNewer(before.value, value)) return { key: value.key, nodes: 0 };
     const published: Published = { value, at: this.#overlay.now, nodes: 0 };
     this.#published.set(name, published);
-    published.nodes = await this.#put(value, signal);
+    try {
+      published.nodes = await this.#put(value, signal);
+    } catch (error) {
+      if (this.#published.get(name) === published) {
+        this.#published.delete(name);
+        if (before !== undefined) this.#published.set(name, before);
+      }
+      throw error;
+    }
     return { key: value.key, nodes: published.nodes };
   }
 

@@ -1,9 +1,9 @@
-import { toUtf8 } from "@testudo/core";
+import { Identity, toHex, toUtf8 } from "@testudo/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { LookupResponse } from "../../src/kademlia/messages.ts";
 import type { Overlay } from "../../src/kademlia/overlay.ts";
 import { Store } from "../../src/kademlia/store.ts";
-import { contentValue } from "../../src/kademlia/value.ts";
+import { contentValue, signedValue } from "../../src/kademlia/value.ts";
 import { Values } from "../../src/kademlia/values.ts";
 import { type OverlayNode, Overlays } from "./overlay.ts";
 
@@ -52,6 +52,43 @@ describe("a value", () => {
     expect((await during(other.overlay.get(key)))?.content).toEqual(content);
     expect(alone.overlay.withdraw(key)).toBe(true);
     expect(alone.overlay.withdraw(key)).toBe(false);
+  });
+
+  it("is not put again when its signal ended it, or when a newer one is", async () => {
+    const identity = Identity.fromSecret(new Uint8Array(32).fill(1));
+    const signed = (seq: number) =>
+      signedValue(identity, {
+        networkId: new Uint8Array(32),
+        salt: new Uint8Array(0),
+        content: Uint8Array.of(seq),
+        seq,
+        expiresAt: 10 * HOUR_MS,
+      });
+    const puts: string[] = [];
+    const overlay = {
+      now: 0,
+      network: { runtime: { wallClock: () => 1 } },
+      lookup: async (key: Uint8Array, { signal }: { signal?: AbortSignal }) => {
+        signal?.throwIfAborted();
+        puts.push(toHex(key));
+        return [];
+      },
+      isOurs: () => false,
+    };
+    const store = new Store({ self: new Uint8Array(32) });
+    const values = new Values(overlay as unknown as Overlay, store);
+    const ended = AbortSignal.abort(new Error("no more"));
+    const value = contentValue(content);
+    await expect(values.publish(value, ended)).rejects.toThrow("no more");
+    expect(values.withdraw(value.key)).toBe(false);
+    await values.publish(signed(2));
+    await expect(values.publish(signed(3), ended)).rejects.toThrow("no more");
+    expect(await values.publish(signed(1))).toMatchObject({ nodes: 0 });
+    expect(puts).toHaveLength(1);
+    overlay.now += HOUR_MS;
+    await values.republish(HOUR_MS);
+    expect(puts).toHaveLength(2);
+    expect(values.withdraw(signed(2).key)).toBe(true);
   });
 
   it("of another's is passed on, also while an own one finds nobody", async () => {
