@@ -108,7 +108,8 @@ export class Keeper {
     this.#expiredAt = overlay.now;
     const { snapshot } = options;
     this.#anchors = snapshot?.anchors ?? [];
-    this.#untried = snapshot?.records ?? [];
+    const anchored = new Set(this.#anchors.map(idIn));
+    this.#untried = (snapshot?.records ?? []).filter((bytes) => !anchored.has(idIn(bytes)));
     this.#known = [...this.#anchors, ...this.#untried];
   }
 

@@ -265,7 +265,8 @@ describe("anchors", () => {
     }
     const silent = [];
     for (const { name, network } of friends) {
-      silent.push(await stranger(overlays, name, () => says([]), network.identity));
+      const { identity } = network;
+      silent.push(await stranger(overlays, name, () => says([]), { identity }));
     }
     const sybil = await stranger(overlays, "sybil", () => says([]));
     const { identity } = before.network;

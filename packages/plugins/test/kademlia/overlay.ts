@@ -1,6 +1,6 @@
 /** Overlays for tests: nodes with the plugin on one line of virtual time, and strangers who say what they like. */
 
-import { Identity, type Message, type MessageContext } from "@testudo/core";
+import type { Message, MessageContext } from "@testudo/core";
 import {
   Nodes,
   type NodesOptions,
@@ -59,9 +59,9 @@ export async function stranger(
   overlays: Overlays,
   name: string,
   answer: (request: LookupRequest, context: MessageContext) => Message | undefined,
-  identity: Identity = Identity.generate(),
+  started: StartOptions = {},
 ): Promise<TestNode & { readonly asked: LookupRequest[]; record(more?: number): ContactRecord }> {
-  const node = await overlays.nodes.start(name, { identity });
+  const node = await overlays.nodes.start(name, started);
   const asked: LookupRequest[] = [];
   await node.network.registerPlugin({
     name: "stranger",
