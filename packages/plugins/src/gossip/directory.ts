@@ -4,17 +4,16 @@
  */
 
 import { equal, type Network, type Peer, SCOPES, type Scope } from "@testudo/core";
-import { subnetOf } from "../kademlia/diversity.ts";
 import {
   addressesFor,
   type ContactRecord,
-  firstHost,
   isExpired,
   OwnRecord,
   RecordBook,
   readRecord,
   scopeOfAddress,
 } from "../record/index.ts";
+import { sourceOf } from "../source.ts";
 import { Budget } from "./budget.ts";
 
 const MAX_RECORDS = 1_024;
@@ -104,12 +103,6 @@ export class Directory {
     this.#book.expire(now);
     return undefined;
   }
-}
-
-/** For whom it is counted what a peer brings: its subnet, for keys cost nothing. */
-function sourceOf({ id, address }: Peer): string {
-  const host = firstHost(address);
-  return (host === undefined ? undefined : subnetOf(host)) ?? id.text;
 }
 
 /** The scope from which more addresses make sense. */

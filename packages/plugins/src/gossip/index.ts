@@ -33,7 +33,7 @@ import { Session, type SessionOptions } from "./session.ts";
 
 export type { Storage } from "../storage.ts";
 export type { ConductOptions } from "./conduct.ts";
-export type { GossipOverlay } from "./links.ts";
+export type { GossipOverlay } from "./overlay.ts";
 
 /** `tree`: HyParView and Plumtree. `flood`: every peer tells every other. `delegation`: by the buckets of S/Kademlia. */
 export type GossipMode = "tree" | "flood" | "delegation";

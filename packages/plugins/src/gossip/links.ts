@@ -7,22 +7,13 @@
  */
 
 import { type Network, type Peer, PeerId, randomInteger, type Timer } from "@testudo/core";
-import { subnetOf } from "../kademlia/diversity.ts";
-import { firstHost } from "../record/index.ts";
+import { subnetOfAddress } from "../source.ts";
 import { Alarm } from "./alarm.ts";
 import type { Conduct } from "./conduct.ts";
 import type { Directory } from "./directory.ts";
 import { HyParView, type MembershipMessage } from "./hyparview.ts";
 import { type Hello, HelloMessage, type Membership, MembershipType } from "./messages.ts";
-
-/** What finds nodes where no peer knows any: `kademlia()` fits. */
-export interface GossipOverlay {
-  /** Nodes near a place; `network.add` must find them by their ids. */
-  lookup(
-    target: Uint8Array,
-    options?: { readonly signal?: AbortSignal },
-  ): Promise<readonly { readonly id: PeerId }[]>;
-}
+import type { GossipOverlay } from "./overlay.ts";
 
 export interface LinksOptions {
   readonly network: Network;
@@ -310,9 +301,16 @@ export class Links {
     }, inMs);
   }
 
+  /** Places for those whom this node picks itself, and has not picked yet. */
+  get #lacking(): number {
+    const { overlay, viewed, diverse, active } = this.#options;
+    const picks = viewed && diverse && overlay?.sample !== undefined;
+    return picks ? Math.max(0, Math.floor(active / 2) - this.#view.chosen.size) : 0;
+  }
+
   #wait(): number {
     const { shuffleMs } = this.#options;
-    if (this.#view.active.size > 0) {
+    if (this.#view.active.size > 0 && this.#lacking === 0) {
       this.#aloneMs = ALONE_MS;
       return shuffleMs;
     }
@@ -331,6 +329,9 @@ export class Links {
       if (contact !== undefined) this.#view.join(contact.id.text, now);
       else void this.#search();
     }
+    // Strangers come by themselves, and name their friends: whom to pick, the overlay knows better.
+    const picked = this.#options.overlay?.sample?.(this.#lacking) ?? [];
+    for (const { id } of picked) this.#view.join(id.text, now);
     this.#look();
   }
 
@@ -347,8 +348,7 @@ export class Links {
   #subnetOf(name: string): string | undefined {
     const known = this.#network.peers.get(name)?.address;
     const address = known ?? this.#options.directory.addressOf(name);
-    const host = address === undefined ? undefined : firstHost(address);
-    return host === undefined ? undefined : subnetOf(host);
+    return address === undefined ? undefined : subnetOfAddress(address);
   }
 
   /** Nobody left: random nodes of the overlay. */

@@ -21,7 +21,7 @@ import { Conduct, type ConductOptions } from "./conduct.ts";
 import { Delegation } from "./delegation.ts";
 import { Directory } from "./directory.ts";
 import { Flood } from "./flood.ts";
-import { type GossipOverlay, Links } from "./links.ts";
+import { Links } from "./links.ts";
 import {
   AnnounceMessage,
   BEACON_OPCODE,
@@ -39,6 +39,7 @@ import {
   WantMessage,
 } from "./messages.ts";
 import { Author, binary, ITEM_HEADER_BYTES } from "./origin.ts";
+import type { GossipOverlay } from "./overlay.ts";
 import { type Misdeed, Plumtree } from "./plumtree.ts";
 import { answer } from "./reconcile.ts";
 import { Seen } from "./seen.ts";
