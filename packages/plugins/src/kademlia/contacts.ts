@@ -7,9 +7,10 @@
 
 import { type Network, type Scope, toBase64 } from "@testudo/core";
 import { RecordBook } from "../record/book.ts";
-import { firstHost, hostsOf } from "../record/host.ts";
+import { hostsOf } from "../record/host.ts";
 import { addressesFor, type ContactRecord, isExpired, readRecord } from "../record/record.ts";
-import { subnetOf, subnetsOf } from "./diversity.ts";
+import { subnetOfAddress } from "../source.ts";
+import { subnetsOf } from "./diversity.ts";
 import { type Contact, nodeIdOf } from "./node-id.ts";
 import { verifyPuzzle } from "./puzzle.ts";
 
@@ -90,8 +91,7 @@ export class Contacts {
   /** A subnet where there is one to tell: keys cost nothing. */
   #sourceOf({ id, subnets }: Pick<Contact, "id" | "subnets">): string {
     const address = this.#network.peers.get(id)?.address;
-    const host = address === undefined ? undefined : firstHost(address);
-    return (host === undefined ? subnets?.[0] : subnetOf(host)) ?? id;
+    return (address === undefined ? subnets?.[0] : subnetOfAddress(address)) ?? id;
   }
 
   #solves({ id, puzzle }: ContactRecord, nodeId: Uint8Array): boolean {

@@ -17,6 +17,7 @@ import {
 } from "@testudo/core";
 import { scopeOfAddress } from "../record/host.ts";
 import { OwnRecord } from "../record/own-record.ts";
+import { subnetOfAddress } from "../source.ts";
 import { Candidates } from "./candidates.ts";
 import { Contacts, type NodeContact, type PuzzleBits } from "./contacts.ts";
 import { Lookup } from "./lookup.ts";
@@ -178,8 +179,18 @@ export class Overlay {
     const present = this.table.get(contact.id);
     // Its news may have come while we waited for it.
     const newer = present !== undefined && present.record.seq > contact.record.seq;
-    const { check } = this.table.insert(newer ? present : contact, { answered }, this.now);
+    const counted = this.#counted(newer ? present : contact);
+    const { check } = this.table.insert(counted, { answered }, this.now);
     if (check !== undefined) this.check(check);
+  }
+
+  /** Who came to us has proved none of his addresses: he counts under the subnet that he came from, too. */
+  #counted(contact: NodeContact): NodeContact {
+    const peer = this.network.peers.get(contact.id);
+    const subnet = peer?.side === "listener" ? subnetOfAddress(peer.address) : undefined;
+    const { subnets = [] } = contact;
+    if (subnet === undefined || subnets.includes(subnet)) return contact;
+    return { ...contact, subnets: [...subnets, subnet] };
   }
 
   /**

@@ -14,10 +14,9 @@ import {
   networkError,
   type Peer,
 } from "@testudo/core";
-import { firstHost } from "../record/host.ts";
 import { isExpired } from "../record/record.ts";
+import { sourceOf } from "../source.ts";
 import { Budget } from "./budget.ts";
-import { subnetOf } from "./diversity.ts";
 import {
   FindValue,
   LookupRequest,
@@ -162,12 +161,6 @@ export class Server {
       throw error;
     }
   }
-}
-
-/** A subnet where there is one to tell: keys cost nothing. */
-function sourceOf({ address, id }: Peer): string {
-  const host = firstHost(address);
-  return (host === undefined ? undefined : subnetOf(host)) ?? id.text;
 }
 
 function startsWith(bytes: Uint8Array, head: Uint8Array): boolean {

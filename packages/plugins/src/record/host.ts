@@ -96,8 +96,21 @@ export function hostsOf(address: string): string[] {
   return hosts.filter((host) => host !== undefined);
 }
 
+/** Where peers came from is asked with everything that they bring, and is the same few addresses. */
+const hosts = new Map<string, string | undefined>();
+const MAX_HOSTS = 1_024;
+
 /** Where a peer came from, as far as that names a host. */
 export function firstHost(address: string): string | undefined {
+  const known = hosts.get(address);
+  if (known !== undefined || hosts.has(address)) return known;
+  if (hosts.size >= MAX_HOSTS) hosts.clear();
+  const host = readFirstHost(address);
+  hosts.set(address, host);
+  return host;
+}
+
+function readFirstHost(address: string): string | undefined {
   try {
     return hostsOf(address)[0];
   } catch (error) {
