@@ -229,7 +229,10 @@ export class Kademlia implements Plugin {
     return contact?.address;
   }
 
-  /** Resolves when this node has found its place: the first time that others answered. Rejects `NETWORK_CLOSED`, or the signal's reason. */
+  /**
+   * Resolves when this node has found its place: the first time that others answered. Rejects `NETWORK_CLOSED`, the
+   * signal's reason, or, where nobody is known and no bootstrap address can ever be dialled, what is wrong with them.
+   */
   async joined(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     const { joined } = this.#serving().keeper;
     const { signal } = options;

@@ -37,7 +37,7 @@ export interface StoreOptions {
 }
 
 /** A value, and when (unix ms) it goes. */
-export interface Kept {
+interface Kept {
   readonly value: Value;
   readonly until: number;
   /** Unix ms of the last time it came. */
