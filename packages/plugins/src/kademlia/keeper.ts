@@ -44,6 +44,7 @@ export interface KeeperOptions {
   /** A bucket that nobody looked into for so long is looked into. */
   readonly refreshMs: number;
   readonly republishMs: number;
+  /** At most so long between two saves of the table. */
   readonly saveMs: number;
 }
 
@@ -53,6 +54,8 @@ const TURN_MS = 1_000;
 const CHECKS_PER_TURN = 4;
 /** Nodes kept from the last time that are dialled in one turn. */
 const KEPT_PER_TURN = 8;
+/** Until the table is saved for the first time; then each time twice as long, up to `saveMs`: a young one changes much. */
+const FIRST_SAVE_MS = 5_000;
 /** What has aged is thrown out so often. */
 const EXPIRE_MS = 60_000;
 /** Nodes that are tried again when the table has become empty. */
@@ -82,6 +85,7 @@ export class Keeper {
   /** Since when somebody is a peer. */
   readonly #metAt = new WeakMap<Peer, number>();
   #savedAt: number;
+  #saveInMs: number;
   #saving: Promise<void> | undefined;
   #expiredAt: number;
   #told = -1;
@@ -105,6 +109,7 @@ export class Keeper {
     });
     this.#startedAt = overlay.now;
     this.#savedAt = overlay.now;
+    this.#saveInMs = Math.min(FIRST_SAVE_MS, options.saveMs);
     this.#expiredAt = overlay.now;
     const { snapshot } = options;
     this.#anchors = snapshot?.anchors ?? [];
@@ -183,8 +188,9 @@ export class Keeper {
       }
     }
     this.#once("republish", () => this.#values.republish(republishMs));
-    if (storage !== undefined && now - this.#savedAt >= saveMs) {
+    if (storage !== undefined && now - this.#savedAt >= this.#saveInMs) {
       this.#savedAt = now;
+      this.#saveInMs = Math.min(2 * this.#saveInMs, saveMs);
       this.#once("save", () => this.#save());
     }
   }

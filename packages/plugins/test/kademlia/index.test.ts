@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { contentKey, type KademliaOptions, kademlia, keyOf } from "../../src/kademlia/index.ts";
 import { nodeIdOf } from "../../src/kademlia/node-id.ts";
 import { KeySearch } from "../../src/kademlia/puzzle.ts";
+import { decodeSnapshot } from "../../src/kademlia/snapshot.ts";
 import type { Storage } from "../../src/storage.ts";
 import { Overlays } from "./overlay.ts";
 
@@ -133,6 +134,16 @@ describe("a node of the overlay", () => {
     expect(read?.content).toEqual(toUtf8("hello"));
     expect((await during(first.overlay.get(signed.key)))?.content).toEqual(toUtf8("two"));
     expect(await during(bob.overlay.get(contentKey(toUtf8("other"))))).toBeUndefined();
+  });
+
+  it("has kept its table within seconds, should it be killed", async () => {
+    const first = await overlays.start("first");
+    const storage = drawer();
+    const bob = await overlays.start("bob", { bootstrap: [first.address], storage });
+    await during(bob.overlay.joined());
+    await overlays.runtime.advance(10_000);
+    const kept = decodeSnapshot(storage.kept as Uint8Array);
+    expect([...kept.anchors, ...kept.records]).toContainEqual(first.overlay.record.bytes);
   });
 
   it("is there again without a bootstrap address, and its record is newer than before", async () => {
