@@ -20,6 +20,8 @@ const WORKLOADS = [
   "tick",
   "request",
   "fanout",
+  "gossip",
+  "survivors",
   "memory",
   "start",
   "first",

@@ -57,6 +57,7 @@ test.each([
   "transports/src/ws/index.ts",
   "plugins/src/keepalive/index.ts",
   "plugins/src/latency/index.ts",
+  "plugins/src/record/index.ts",
 ])("%s bundles for the browser without Node", async (entry) => {
   const code = await bundle(entry);
   expect(code).not.toMatch(/["']node:|__vite-browser-external/);

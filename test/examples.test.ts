@@ -25,7 +25,17 @@ const PRINTED: Readonly<Record<string, readonly string[]>> = {
     "the old peer reads: one node, two stacks",
   ],
   "05-write-a-plugin.ts": ["bob reads: tea at four", "alice reads: I shall come"],
-  "06-upgrade.ts": [
+  "06-discovery.ts": [
+    "nodes that each of them knows: 11",
+    "alice found bob by his key: true",
+    "kept by others: true and read: back at four",
+    "dave is back, without any address to begin with",
+  ],
+  "07-gossip.ts": [
+    "it has reached 7 nodes, and that is all",
+    "one who came late: the tortoise is at the first bend",
+  ],
+  "08-upgrade.ts": [
     "they came by net~shs and net~noise",
     "now all speak net~noise",
     "who dials the old way now: DIAL_REFUSED",

@@ -13,10 +13,10 @@ const TOPIC = "bench";
 
 /**
  * @param {"StrictSign" | "StrictNoSign"} globalSignaturePolicy
- * @returns {Pick<import("./types.mjs").Adapter, "listen" | "createDialer" | "createPublisher" | "fanoutMessages">}
+ * @returns {Pick<import("./types.mjs").Adapter, "listen" | "createDialer" | "createPublisher" | "createMember" | "fanoutMessages">}
  */
 export function gossipPeer(globalSignaturePolicy) {
-  const createMember = (/** @type {boolean} */ listen) =>
+  const createSubscriber = (/** @type {boolean} */ listen, /** @type {object} */ options = {}) =>
     createNode({
       listen,
       services: {
@@ -25,6 +25,7 @@ export function gossipPeer(globalSignaturePolicy) {
           globalSignaturePolicy,
           floodPublish: true,
           batchPublish: true,
+          ...options,
           allowPublishToZeroTopicPeers: true,
           // The default score bans the fifteenth peer on one host.
           scoreParams: { IPColocationFactorWeight: 0 },
@@ -37,7 +38,7 @@ export function gossipPeer(globalSignaturePolicy) {
     fanoutMessages: 400,
 
     async listen({ onMessage, onConnection, count = 1 }) {
-      const nodes = await Promise.all(Array.from({ length: count }, () => createMember(true)));
+      const nodes = await Promise.all(Array.from({ length: count }, () => createSubscriber(true)));
       for (const node of nodes) {
         node.addEventListener("connection:open", onConnection);
         const { pubsub } = node.services;
@@ -60,7 +61,7 @@ export function gossipPeer(globalSignaturePolicy) {
     createDialer: () => Promise.reject(new Error("gossipsub has no links")),
 
     async createPublisher({ addresses }) {
-      const node = await createMember(false);
+      const node = await createSubscriber(false);
       const { pubsub } = node.services;
       for (const address of addresses) await node.dial(multiaddr(String(address)));
       while (pubsub.getSubscribers(TOPIC).length < addresses.length) await sleep(20);
@@ -81,6 +82,29 @@ export function gossipPeer(globalSignaturePolicy) {
           await Promise.all(waiting);
         },
         close: () => node.stop(),
+      };
+    },
+
+    async createMember({ onMessage }) {
+      // Its own messages go to its mesh, as everybody else's do: the cheapest way it has.
+      const node = await createSubscriber(true, { floodPublish: false });
+      const { pubsub } = node.services;
+      pubsub.addEventListener("gossipsub:message", (/** @type {any} */ event) => {
+        if (String(event.detail.propagationSource) !== String(node.peerId)) {
+          onMessage(event.detail.msg.data);
+        }
+      });
+      pubsub.subscribe(TOPIC);
+      return {
+        address: String(node.getMultiaddrs()[0]),
+        connect: async (to) => {
+          await node.dial(multiaddr(String(to)));
+        },
+        publish: (body) => {
+          pubsub.publish(TOPIC, body).catch((/** @type {unknown} */ error) => {
+            throw error;
+          });
+        },
       };
     },
   };

@@ -13,6 +13,7 @@
  * @property {number} [linksPerDialer]  Links one dialer can hold to one listener at once; default: any number.
  * @property {number} [dialsPerDialer]  Dials one dialer can have under way to one listener; default: any number.
  * @property {(options: PublisherOptions) => Promise<Publisher>} [createPublisher]  Where a library has a broadcast of its own; otherwise links are written to in a loop.
+ * @property {(options: { onMessage: (body: Uint8Array) => void }) => Promise<Member>} [createMember]  A node of a network that gossips.
  * @property {() => Promise<Environment>} [environment]  Runs in a third process, outside the measured two.
  * @property {number} [fanoutMessages]  A fixed number of messages for fan-out, where a library drops what it cannot take.
  *
@@ -81,6 +82,11 @@
  * @property {(body: Uint8Array) => boolean} broadcast  To every address; `false`: wait for `drain()`.
  * @property {() => Promise<void>} drain
  * @property {() => Promise<void>} close
+ *
+ * @typedef {object} Member
+ * @property {unknown} address
+ * @property {(address: unknown) => Promise<void>} connect
+ * @property {(body: Uint8Array) => void} publish  To every node of the network.
  *
  * @typedef {object} Environment
  * @property {unknown} info  Handed to `listen` and `createDialer` as `environment`; travels as JSON.

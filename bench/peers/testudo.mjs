@@ -3,6 +3,7 @@
  */
 
 import { bytes, defineMessage, Network } from "@testudo/core";
+import { gossip } from "@testudo/plugins/gossip";
 import { net } from "@testudo/transports/net";
 import { noise } from "@testudo/transports/noise";
 
@@ -14,6 +15,7 @@ export const linksPerDialer = 1;
 
 const ADDRESS = "net:127.0.0.1:0~noise";
 const Bench = defineMessage({ name: "bench", opcode: 1000, codec: bytes });
+const News = defineMessage({ name: "bench news", opcode: 1001, codec: bytes, reach: "network" });
 /** A sender waits for the oldest of so many windows before it sends on. */
 const WINDOWS = 4;
 const WINDOW_BYTES = 256 * 1024;
@@ -113,5 +115,28 @@ export async function createPublisher({ addresses }) {
     },
     drain: () => pacer.drain(),
     close: () => node.close(),
+  };
+}
+
+/** For `gossip`: one node of a network. @type {NonNullable<import("../lib/types.mjs").Adapter["createMember"]>} */
+export async function createMember({ onMessage }) {
+  const node = createNode();
+  await node.registerPlugin(gossip());
+  await node.registerPlugin({
+    name: "bench",
+    newMessage({ message }) {
+      const body = message.as(News);
+      if (body !== undefined) onMessage(body);
+    },
+  });
+  const address = await node.listen(ADDRESS);
+  return {
+    address,
+    connect: async (to) => {
+      await node.add(String(to));
+    },
+    publish: (body) => {
+      node.broadcast(News.of(body));
+    },
   };
 }

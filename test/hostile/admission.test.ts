@@ -57,7 +57,7 @@ function opening(random: Random, wanted: Uint8Array): Uint8Array[] {
   const frames: Uint8Array[] = [];
   for (let left = 1 + random.below(4); left > 0; left--) {
     const first = frames.length === 0;
-    switch (random.below(first ? 6 : 9)) {
+    switch (random.below(first ? 6 : 10)) {
       case 0:
         frames.push(
           frame(
@@ -73,7 +73,7 @@ function opening(random: Random, wanted: Uint8Array): Uint8Array[] {
         break;
       case 2:
         frames.push(
-          frame(first ? OPCODES.confirm : OPCODES.welcome, Uint8Array.of(random.below(4))),
+          frame(first ? OPCODES.confirm : OPCODES.welcome, Uint8Array.of(random.below(7))),
         );
         break;
       case 6:
@@ -86,6 +86,9 @@ function opening(random: Random, wanted: Uint8Array): Uint8Array[] {
             mutate(random, encodeGoodbye({ code: "PEER_REFUSED", text: "no" })),
           ),
         );
+        break;
+      case 9:
+        frames.push(frame(OPCODES.stay, random.bytes(random.below(2)), random.below(2)));
         break;
       case 8:
         frames.push(
@@ -154,7 +157,7 @@ describe("a dialer that says", () => {
 });
 
 /** A confirm of any kind. */
-const confirms = [0, 1, 2].map((flag) => frame(OPCODES.confirm, Uint8Array.of(flag)));
+const confirms = [0, 1, 2, 4, 5].map((flag) => frame(OPCODES.confirm, Uint8Array.of(flag)));
 const welcomes = [0, 1, 2, 3].map((standing) => frame(OPCODES.welcome, Uint8Array.of(standing)));
 
 function starts(

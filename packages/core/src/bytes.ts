@@ -123,3 +123,15 @@ export function writeU32(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + 2] = value >>> 16;
   bytes[at + 3] = value >>> 24;
 }
+
+/** A whole number of eight bytes; `undefined` beyond 2^53-1, which no number here can hold. */
+export function readU64(bytes: Uint8Array, at: number): number | undefined {
+  const value = readU32(bytes, at + 4) * 2 ** 32 + readU32(bytes, at);
+  return Number.isSafeInteger(value) ? value : undefined;
+}
+
+/** `value` is a whole number from 0 to 2^53-1. */
+export function writeU64(bytes: Uint8Array, at: number, value: number): void {
+  writeU32(bytes, at, value % 2 ** 32);
+  writeU32(bytes, at + 4, Math.floor(value / 2 ** 32));
+}

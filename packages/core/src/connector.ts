@@ -9,6 +9,7 @@ import { type Address, parseAddress, type Route, shownRoute } from "./address.ts
 import { toBase64 } from "./bytes.ts";
 import type { Connection } from "./connection.ts";
 import type { Way } from "./dialer.ts";
+import type { DialTerms } from "./dials.ts";
 import type { Doors } from "./doors.ts";
 import { NetworkError } from "./errors.ts";
 import { Lobby, type LobbyOptions, selfDial } from "./lobby.ts";
@@ -57,8 +58,11 @@ export class Connector {
     }
   }
 
-  /** The peer at the alternative that was first to shake hands; `moves`: one that we have goes over to this stream. */
-  async dial(address: Address, signal: AbortSignal, moves: boolean): Promise<LivePeer> {
+  /**
+   * The peer at the alternative that was first to shake hands; `moves`: one that we have goes over to this stream.
+   * `passing` is asked late, when the stream is confirmed.
+   */
+  async dial(address: Address, { signal, moves, passing }: DialTerms): Promise<LivePeer> {
     const { multi } = this.#options;
     const ticket = multi.admission.dial();
     let won: NetworkWay | undefined;
@@ -68,7 +72,7 @@ export class Connector {
         begin: (route, expected) => this.#begin(route, expected, moves),
       });
       won = way;
-      return await this.#lobby.dialled(link, ticket, way.dial, signal);
+      return await this.#lobby.dialled(link, ticket, way.dial, signal, passing);
     } catch (error) {
       ticket.leave();
       throw signal.aborted ? signal.reason : error;

@@ -9,6 +9,16 @@ import type { Peer } from "./peer.ts";
 export interface DeliveryReport {
   readonly sent: Peer[];
   readonly failed: { peer: Peer | string; error: NetworkError }[];
+  /** How far it went behind the neighbours. Only from plugins that disseminate: core itself cannot know. */
+  readonly reach?: Reach;
+}
+
+/** What a plugin that disseminates can tell of a message's way. */
+export interface Reach {
+  /** Nodes known to have it, this one excepted. */
+  readonly nodes: number;
+  /** Whether they are all that there are, as far as the plugin knows. */
+  readonly complete: boolean;
 }
 
 /** Returned at once by `broadcast`; ask `report()` only if you want to know. */

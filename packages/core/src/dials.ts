@@ -1,18 +1,39 @@
 /**
- * Dials: concurrent dials of one address are one dial.
+ * Dials: concurrent dials of one address, or of one id, are one dial.
  */
 
 import type { Address } from "./address.ts";
+import type { PeerId } from "./identity.ts";
 import type { LivePeer } from "./peer.ts";
+
+/** Where to, or to whom. */
+export type Target = Address | PeerId;
+
+export interface DialTerms {
+  readonly signal: AbortSignal;
+  /** A peer that we have goes over to the new stream. */
+  readonly moves: boolean;
+  /** Whether, as of now, nobody who waits for this dial wants the peer to stay. */
+  readonly passing: () => boolean;
+}
+
+export interface JoinOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Default: false. */
+  readonly moves?: boolean;
+  /** Default: false. */
+  readonly passing?: boolean;
+}
 
 interface Dial {
   readonly peer: Promise<LivePeer>;
   readonly cancel: AbortController;
   callers: number;
+  /** Those of them that want the peer to stay. */
+  lasting: number;
 }
 
-/** `moves`: a peer that we have goes over to the new stream. */
-type Start = (address: Address, signal: AbortSignal, moves: boolean) => Promise<LivePeer>;
+type Start = (target: Target, terms: DialTerms) => Promise<LivePeer>;
 
 export class Dials {
   readonly #start: Start;
@@ -22,13 +43,16 @@ export class Dials {
     this.#start = start;
   }
 
-  /** The dial of this address, begun now or by an earlier caller. A caller's signal ends the caller's wait; the last one's ends the dial. */
-  join(address: Address, signal?: AbortSignal, moves: boolean = false): Promise<LivePeer> {
-    const dial = this.#dial(address, moves);
+  /** The dial of this target, begun now or by an earlier caller. A caller's signal ends the caller's wait; the last one's ends the dial. */
+  join(target: Target, options: JoinOptions = {}): Promise<LivePeer> {
+    const { signal, moves = false, passing = false } = options;
+    const dial = this.#dial(target, moves);
     dial.callers++;
+    if (!passing) dial.lasting++;
     if (signal === undefined) return dial.peer;
     return new Promise((resolve, reject) => {
       const onAbort = (): void => {
+        if (!passing) dial.lasting--;
         if (--dial.callers === 0) dial.cancel.abort(signal.reason);
         reject(signal.reason);
       };
@@ -39,10 +63,10 @@ export class Dials {
     });
   }
 
-  /** Ends the dial of this address for everybody, if there is one; only then the reason is made. */
-  cancel(address: string, reason: () => Error): void {
+  /** Ends the dial of this address or id for everybody, if there is one; only then the reason is made. */
+  cancel(target: string, reason: () => Error): void {
     for (const moves of [false, true]) {
-      this.#underWay.get(keyOf(address, moves))?.cancel.abort(reason());
+      this.#underWay.get(keyOf(target, moves))?.cancel.abort(reason());
     }
   }
 
@@ -50,12 +74,14 @@ export class Dials {
     for (const { cancel } of this.#underWay.values()) cancel.abort(reason);
   }
 
-  #dial(address: Address, moves: boolean): Dial {
-    const key = keyOf(address.text, moves);
+  #dial(target: Target, moves: boolean): Dial {
+    const key = keyOf(target.text, moves);
     const present = this.#underWay.get(key);
     if (present !== undefined && !present.cancel.signal.aborted) return present;
     const cancel = new AbortController();
-    const dial: Dial = { peer: this.#start(address, cancel.signal, moves), cancel, callers: 0 };
+    const passing = (): boolean => dial.lasting === 0;
+    const peer = this.#start(target, { signal: cancel.signal, moves, passing });
+    const dial: Dial = { peer, cancel, callers: 0, lasting: 0 };
     this.#underWay.set(key, dial);
     const forget = (): void => {
       if (this.#underWay.get(key) === dial) this.#underWay.delete(key);
@@ -66,6 +92,6 @@ export class Dials {
 }
 
 /** No address begins with a blank. */
-function keyOf(address: string, moves: boolean): string {
-  return moves ? ` ${address}` : address;
+function keyOf(target: string, moves: boolean): string {
+  return moves ? ` ${target}` : target;
 }

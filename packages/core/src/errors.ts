@@ -80,6 +80,7 @@ export type ErrorCode =
   | "DIAL_TIMEOUT"
   | "LISTEN_FAILED"
   | "SELF_DIAL"
+  | "PEER_NOT_FOUND"
   | "HANDSHAKE_FAILED"
   | "HANDSHAKE_TIMEOUT"
   | "PEER_UNEXPECTED"
@@ -107,6 +108,7 @@ const families: Readonly<Record<ErrorCode, typeof NetworkError>> = {
   DIAL_TIMEOUT: DialError,
   LISTEN_FAILED: DialError,
   SELF_DIAL: DialError,
+  PEER_NOT_FOUND: DialError,
   HANDSHAKE_FAILED: HandshakeError,
   HANDSHAKE_TIMEOUT: HandshakeError,
   PEER_UNEXPECTED: HandshakeError,

@@ -11,7 +11,7 @@ export type { Channel } from "./channel.ts";
 // Transports and transforms
 export * from "./connection.ts";
 export { Deadlines } from "./deadlines.ts";
-export type { Delivery, DeliveryReport } from "./delivery.ts";
+export type { Delivery, DeliveryReport, Reach } from "./delivery.ts";
 // Ways to a node
 export type { Choice } from "./dialer.ts";
 // Errors, limits, logging, time
@@ -51,13 +51,15 @@ export type { Peer } from "./peer.ts";
 // Plugins
 export type {
   AnyPlugin,
+  FindOptions,
   GoPlugin,
   MessageContext,
   NetworkContext,
   PeerContext,
   Plugin,
+  PluginState,
+  PluginStatus,
 } from "./plugin.ts";
-export type { PluginState, PluginStatus } from "./plugin-host.ts";
 export { type Deferred, deferred, Fifo, Inbox, type InboxSource } from "./queue.ts";
 export { ATTEMPT_DELAY_MS, OUTRUN, type RaceOptions, race } from "./race.ts";
 export * from "./runtime.ts";

@@ -23,6 +23,8 @@ export interface Limits {
   maxSendBufferBytes: number;
   /** How long a peer may take no byte while some wait for it. Reached: the peer is closed, `STREAM_IDLE`. */
   stallTimeoutMs: number;
+  /** How long a peer that was dialled in passing may go unused. Reached: it is closed; the other side waits three times as long. */
+  passingIdleMs: number;
   /** How long a polite close waits for the other side's goodbye before it cuts. */
   closeTimeoutMs: number;
   /** Unsettled `newMessage` hooks per peer. Reached: that peer's reading pauses until one settles. */
@@ -53,6 +55,7 @@ export const defaultLimits: Readonly<Limits> = {
   maxMessageBytes: 4 * 1024 * 1024,
   maxSendBufferBytes: 4 * 1024 * 1024,
   stallTimeoutMs: 30_000,
+  passingIdleMs: 10_000,
   closeTimeoutMs: 2_000,
   maxInFlight: 64,
   hookTimeoutMs: 30_000,

@@ -6,8 +6,10 @@
  */
 
 import type { Ticket } from "./admission.ts";
+import { Awaited } from "./awaited.ts";
 import { type NetworkError, networkError } from "./errors.ts";
 import type { Frame } from "./frame.ts";
+import { type Confirmation, confirmationOf, confirmByte, greetingByte } from "./greeting.ts";
 import { type Identity, PeerId } from "./identity.ts";
 import { LANES } from "./lane.ts";
 import type { Limits } from "./limits.ts";
@@ -19,7 +21,7 @@ import { type Dial, Pairing, STANDING, type Standing } from "./pairing.ts";
 import { LivePeer, type Peer, type PeerOwner } from "./peer.ts";
 import { type Deferred, deferred } from "./queue.ts";
 import type { RouteTable } from "./route-table.ts";
-import { Deadline, type Runtime, type Timer } from "./runtime.ts";
+import type { Runtime, Timer } from "./runtime.ts";
 import type { Link } from "./stack.ts";
 import { Stream } from "./stream.ts";
 
@@ -45,21 +47,22 @@ interface Candidate {
   readonly dial: Dial<LivePeer> | undefined;
   readonly outcome: Deferred<LivePeer | "declined">;
   readonly timer: Timer;
+  /** Of a dial: whether nobody wants the peer for longer than to ask it something. Known when it is confirmed. */
+  readonly passing: () => boolean;
   /** The dialer has no older stream with us winding down: what we still hold for it is dead. */
   fresh: boolean;
   answered: boolean;
 }
 
-/** What a confirm says when the stream is to take the place of the one that both sides have. */
-const MOVES = 2;
-
 /** How long an arrival waits for a dial of ours to the same node: longer than a handshake takes, shorter than a dialer waits. */
 const ARRIVALS_WAIT_MS = 1_000;
+
+/** One for the process: thousands of networks in it must not keep spare buffers each. */
+const POOL = /* @__PURE__ */ new BufferPool();
 
 export class Lobby {
   readonly #options: LobbyOptions;
   readonly #pairing: Pairing<LivePeer>;
-  readonly #pool = new BufferPool();
   readonly #candidates = new Map<LivePeer, Candidate>();
   /** The places of the streams that are not released, admitted or not. */
   readonly #tickets = new Map<Stream, Ticket>();
@@ -68,13 +71,14 @@ export class Lobby {
   /** Confirmed arrivals that let an older stream's last messages come first, by that older peer. */
   readonly #successors = new Map<LivePeer, LivePeer>();
   /** Dials that were declined and wait for the stream that won. */
-  readonly #awaiting = new Map<string, Set<Deferred<LivePeer>>>();
+  readonly #awaited: Awaited;
   /** Of arrivals that wait for a dial of ours. */
   readonly #waits = new Map<LivePeer, Timer>();
   #closing: NetworkError | undefined;
 
   constructor(options: LobbyOptions) {
     this.#options = options;
+    this.#awaited = new Awaited(options.runtime, options.limits.handshakeTimeoutMs);
     this.#pairing = new Pairing(options.identity.id, {
       welcome: (peer, standing) => this.#welcome(peer, standing),
       confirm: (peer, previous, standing) => this.#confirm(peer, previous, standing),
@@ -94,14 +98,18 @@ export class Lobby {
     this.#pairing.settled(dial);
   }
 
-  /** The peer that a dialled link leads to: over this link, or over the one that serves the pair already. */
+  /**
+   * The peer that a dialled link leads to: over this link, or over the one that serves the pair already.
+   * `passing` is asked when the stream is confirmed: whether it is only to ask something.
+   */
   async dialled(
     link: Link,
     ticket: Ticket,
     dial: Dial<LivePeer>,
     signal: AbortSignal,
+    passing: () => boolean,
   ): Promise<LivePeer> {
-    const peer = this.#meet(link, ticket, dial);
+    const peer = this.#meet(link, ticket, dial, passing);
     const cancel = (): void =>
       peer.close({ code: "STREAM_CLOSED", text: "the dial was cancelled" });
     signal.addEventListener("abort", cancel, { once: true });
@@ -110,7 +118,8 @@ export class Lobby {
       if (outcome !== "declined") return outcome;
       // Nothing waits for this dial any more, and it may be an arrival that it waits for.
       this.#pairing.settled(dial);
-      return await this.#admitted(peer.id, signal);
+      const present = this.#options.table.get(peer.id.text);
+      return present ?? (await this.#awaited.wait(peer.id, signal));
     } finally {
       signal.removeEventListener("abort", cancel);
     }
@@ -126,9 +135,7 @@ export class Lobby {
     this.#closing = reason;
     const streams = [...this.#tickets.keys()];
     for (const stream of streams) stream.close({ code: reason.code, text: reason.message }, reason);
-    for (const waiters of this.#awaiting.values()) {
-      for (const waiter of waiters) waiter.reject(reason);
-    }
+    this.#awaited.failAll(reason);
     await Promise.all(streams.map((stream) => stream.released));
   }
 
@@ -155,7 +162,12 @@ export class Lobby {
   }
 
   /** Makes the candidate of a link. Throws `SELF_DIAL`. */
-  #meet(link: Link, ticket: Ticket, dial: Dial<LivePeer> | undefined): LivePeer {
+  #meet(
+    link: Link,
+    ticket: Ticket,
+    dial: Dial<LivePeer> | undefined,
+    passing: () => boolean = () => false,
+  ): LivePeer {
     const { runtime, limits, identity, owner } = this.#options;
     const key = link.session.remoteKey;
     const id = key === undefined ? PeerId.unproved(runtime.randomBytes(16)) : PeerId.from(key);
@@ -169,7 +181,7 @@ export class Lobby {
       ended: (reason: NetworkError) => this.#lost(peer, reason),
       released: () => this.released(peer),
     };
-    const stream = new Stream(link, { limits, runtime, pool: this.#pool }, handler);
+    const stream = new Stream(link, { limits, runtime, pool: POOL }, handler);
     const peer = new LivePeer(id, stream, owner);
     // What the handshake took is gone: one bound holds from the connection to the table.
     const left = limits.handshakeTimeoutMs - (runtime.now() - link.connectedAt);
@@ -182,7 +194,8 @@ export class Lobby {
       left,
     );
     this.#tickets.set(stream, ticket);
-    this.#candidates.set(peer, { ticket, dial, outcome, timer, fresh: true, answered: false });
+    const candidate = { ticket, dial, outcome, timer, passing, fresh: true, answered: false };
+    this.#candidates.set(peer, candidate);
     if (this.#closing !== undefined) stream.abort(this.#closing);
     return peer;
   }
@@ -228,26 +241,22 @@ export class Lobby {
   #firstFrame(peer: LivePeer, frame: Frame): void {
     const candidate = this.#candidates.get(peer);
     if (candidate === undefined) return;
-    const welcome = peer.side === "dialer";
-    const [flag] = frame.payload;
-    const fits =
-      frame.opcode === (welcome ? OPCODES.welcome : OPCODES.confirm) &&
-      frame.nonce + frame.flags === 0 &&
-      frame.payload.length === 1 &&
-      flag !== undefined &&
-      flag <= (welcome ? STANDING.leaving : MOVES);
-    if (candidate.answered || !(fits || !peer.authenticated)) {
+    const dialled = peer.side === "dialer";
+    const byte = greetingByte(frame, dialled ? OPCODES.welcome : OPCODES.confirm);
+    if (candidate.answered || (byte === undefined && peer.authenticated)) {
       throw networkError("FRAME_MALFORMED", `opcode ${frame.opcode} before the stream was agreed`);
     }
     candidate.answered = true;
     if (candidate.dial === undefined) {
-      candidate.fresh = flag !== 0;
-      this.#pairing.confirmed(peer.id, peer, flag === MOVES);
+      const { fresh, moves, passing } = confirmationOf(byte ?? 0);
+      candidate.fresh = fresh;
+      if (passing) peer.pass();
+      this.#pairing.confirmed(peer.id, peer, moves);
     } else if (peer.authenticated) {
-      this.#pairing.welcomed(candidate.dial, peer.id, flag as Standing);
+      this.#pairing.welcomed(candidate.dial, peer.id, byte as Standing);
     } else {
       this.#confirm(peer);
-      if (!fits) peer.frame(frame);
+      if (byte === undefined) peer.frame(frame);
     }
   }
 
@@ -257,7 +266,10 @@ export class Lobby {
   }
 
   #confirm(peer: LivePeer, previous?: LivePeer, standing: Standing = STANDING.none): void {
-    this.#say(peer, OPCODES.confirm, this.#lingering.has(peer.id.text) ? 0 : 1);
+    const passing = this.#candidates.get(peer)?.passing() === true;
+    if (passing) peer.pass();
+    const fresh = !this.#lingering.has(peer.id.text);
+    this.#sayConfirm(peer, { fresh, moves: false, passing });
     this.#admit(peer, previous, standing !== STANDING.leaving);
   }
 
@@ -284,7 +296,8 @@ export class Lobby {
   #move(peer: LivePeer, live: LivePeer): void {
     const candidate = this.#candidates.get(peer);
     if (candidate === undefined) return;
-    if (peer.side === "dialer") this.#say(peer, OPCODES.confirm, MOVES);
+    if (peer.side === "dialer")
+      this.#sayConfirm(peer, { fresh: true, moves: true, passing: false });
     this.#candidates.delete(peer);
     this.#stopTimers(peer, candidate);
     candidate.ticket.settle();
@@ -292,6 +305,10 @@ export class Lobby {
     const done = (): void => this.#pairing.moved(id);
     live.moveTo(peer.stream, { done, released: () => this.#give(stream) });
     candidate.outcome.resolve(live);
+  }
+
+  #sayConfirm(peer: LivePeer, confirmation: Confirmation): void {
+    this.#say(peer, OPCODES.confirm, confirmByte(confirmation));
   }
 
   #say(peer: LivePeer, opcode: number, flag: number): void {
@@ -321,7 +338,7 @@ export class Lobby {
     added(peer);
     peer.stream.release();
     candidate.outcome.resolve(peer);
-    for (const waiter of this.#awaiting.get(peer.id.text) ?? []) waiter.resolve(peer);
+    this.#awaited.came(peer);
   }
 
   #stopTimers(peer: LivePeer, candidate: Candidate): void {
@@ -356,36 +373,9 @@ export class Lobby {
 
   /** With the last arrival of a node goes the hope that a declined dial ends in the stream it chose. */
   #despair(id: string, reason: NetworkError): void {
-    const waiters = this.#awaiting.get(id);
-    if (waiters === undefined || this.#options.table.get(id) !== undefined) return;
+    if (!this.#awaited.has(id) || this.#options.table.get(id) !== undefined) return;
     for (const other of this.#candidates.keys()) if (other.id.text === id) return;
-    for (const waiter of waiters) waiter.reject(reason);
-  }
-
-  /** The peer with this id, as soon as it is in the table: the other side chose another stream of the pair. */
-  async #admitted(id: PeerId, signal: AbortSignal): Promise<LivePeer> {
-    const present = this.#options.table.get(id.text);
-    if (present !== undefined) return present;
-    const waiter = deferred<LivePeer>();
-    const waiters = this.#awaiting.get(id.text) ?? new Set();
-    this.#awaiting.set(id.text, waiters.add(waiter));
-    const limit = new Deadline(
-      this.#options.runtime,
-      this.#options.limits.handshakeTimeoutMs,
-      () =>
-        networkError("HANDSHAKE_TIMEOUT", "the stream the other side chose did not come", {
-          peer: id.text,
-        }),
-      signal,
-      (reason) => waiter.reject(reason),
-    );
-    try {
-      return await waiter.promise;
-    } finally {
-      limit.clear();
-      waiters.delete(waiter);
-      if (waiters.size === 0) this.#awaiting.delete(id.text);
-    }
+    this.#awaited.fail(id, reason);
   }
 }
 

@@ -5,29 +5,31 @@
  * handshake proved; a peer is in the table exactly while it has its one live stream.
  */
 
-import { type Address, parseAddress, shownAddress } from "./address.ts";
-import { fromBase64 } from "./bytes.ts";
+import { parseAddress, shownAddress } from "./address.ts";
+import { AddressBook, isIdText } from "./address-book.ts";
 import type { Channel } from "./channel.ts";
 import { Connector } from "./connector.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Choice } from "./dialer.ts";
-import { Dials } from "./dials.ts";
+import type { Target } from "./dials.ts";
 import { type NetworkError, networkError } from "./errors.ts";
-import { FanOut, idOf, type PeerName } from "./fan-out.ts";
+import { FanOut, type PeerName } from "./fan-out.ts";
 import { Identity, networkIdOf, PeerId } from "./identity.ts";
 import { type Limits, withDefaults } from "./limits.ts";
 import type { Authorize } from "./lobby.ts";
 import { harmless, type Logger, silent } from "./logger.ts";
 import { checkMessage, type Message, type SignedMessage, signedBytes } from "./message.ts";
 import { MultiServer } from "./multiserver.ts";
-import { LivePeer, type Peer } from "./peer.ts";
+import { PassingPeers } from "./passing-peers.ts";
+import type { LivePeer, Peer } from "./peer.ts";
 import type { AnyPlugin } from "./plugin.ts";
 import { sheltered } from "./plugin-context.ts";
 import { PluginHost } from "./plugin-host.ts";
 import { RouteTable } from "./route-table.ts";
 import { type Runtime, systemRuntime } from "./runtime.ts";
 import type { StackParts } from "./stack.ts";
-import { addTraffic, type Counters, type NetworkState, snapshot } from "./state.ts";
+import { type Counters, type NetworkState, snapshot } from "./state.ts";
+import { addTraffic } from "./traffic.ts";
 
 export interface NetworkOptions extends Choice {
   /** Default: a fresh one. */
@@ -52,6 +54,11 @@ export interface AddOptions {
   readonly signal?: AbortSignal;
   /** Default false: a node that is a peer already stays on the stream it has. */
   readonly move?: boolean;
+  /**
+   * Only to ask something: a new peer is not writable, on neither side, is not kept up, and is closed when nobody
+   * uses it for `limits.passingIdleMs`; see `Peer.passing`. One that is here to stay is left as it is. Default false.
+   */
+  readonly passing?: boolean;
 }
 
 /** Takes a channel that a peer opened; see `network.handleChannel`. */
@@ -69,10 +76,9 @@ export class Network implements AsyncDisposable {
   readonly #plugins: PluginHost;
   readonly #connector: Connector;
   readonly #channelHandlers = new Map<string, ChannelHandler>();
-  readonly #dials: Dials;
+  readonly #passing: PassingPeers;
+  readonly #book: AddressBook;
   readonly #fanOut: FanOut;
-  /** Addresses that `add` reached and `delete` did not take back, and the id each led to. */
-  readonly #wanted = new Map<string, string>();
   readonly #counters: Counters = {
     messagesIn: 0,
     messagesOut: 0,
@@ -137,18 +143,31 @@ export class Network implements AsyncDisposable {
         received: (peer, message) => this.#plugins.newMessage(peer, message),
         left: (peer, reason) => this.#left(peer, reason),
         released: (peer) => this.#connector.lobby.released(peer),
+        used: (peer) => this.#passing.used(peer),
         channelHandler: (name) => this.#channelHandlers.get(name),
       },
       added: (peer) => this.#added(peer),
     });
-    this.#dials = new Dials((address, signal, moves) =>
-      this.#connector.dial(address, signal, moves),
-    );
+    this.#passing = new PassingPeers(runtime, this.limits.passingIdleMs);
+    this.#book = new AddressBook({
+      own: this.id,
+      table: this.#table,
+      connector: this.#connector,
+      passing: this.#passing,
+      limits: this.limits,
+      runtime,
+      logger: this.logger,
+      finders: () => this.#plugins.finders,
+      ready: async () => {
+        await this.#plugins.started();
+        this.#checkOpen();
+      },
+    });
     this.#fanOut = new FanOut({
       logger: this.logger,
       nextNonce: () => this.#nextNonce(),
-      find: (name) => this.#find(name),
-      dial: (address) => this.#dial(parseAddress(address)),
+      find: (name) => this.#book.find(name),
+      dial: (address) => this.#book.reach(parseAddress(address)),
     });
   }
 
@@ -168,11 +187,11 @@ export class Network implements AsyncDisposable {
   }
 
   /**
-   * Addresses that `add` reached and `delete` did not take back, each with the text of the id it led to
+   * Addresses, or ids, that `add` reached and `delete` did not take back, each with the text of the id it led to
    * last: what a redialling plugin keeps up. A live view.
    */
   get wanted(): ReadonlyMap<string, string> {
-    return this.#wanted;
+    return this.#book.wanted;
   }
 
   /**
@@ -215,32 +234,25 @@ export class Network implements AsyncDisposable {
   }
 
   /**
-   * The peer at an address: the one we have, or a new one once its handshake is done and `nodeAdded` has
-   * fired. Concurrent calls for one address share one dial. With `move`, a peer that we have over another
-   * stream goes over to this address: the same peer, and nothing that was accepted is lost. Rejects
-   * `AddressError`, `DialError`, `HandshakeError` or the signal's reason.
+   * The peer at an address, or with an id, which a plugin's `findPeer` then finds: the one we have, or a new one
+   * once its handshake is done and `nodeAdded` has fired. Concurrent calls for one share one dial. With `move`, a
+   * peer that we have over another stream goes over to this address: the same peer, and nothing that was accepted
+   * is lost. Rejects `AddressError`, `DialError` (`PEER_NOT_FOUND`), `HandshakeError` or the signal's reason.
    */
-  async add(address: string, options: AddOptions = {}): Promise<Peer> {
-    const parsed = parseAddress(address);
+  async add(peer: string | PeerId, options: AddOptions = {}): Promise<Peer> {
+    const target = this.#targetOf(peer);
     this.#checkOpen();
     options.signal?.throwIfAborted();
-    const { move = false } = options;
-    const present = this.#presentAt(parsed, move);
-    if (present !== undefined) {
-      present.writable = true;
-      this.#want(address, present, move);
-      return present;
+    if (options.move === true && options.passing === true) {
+      throw new TypeError("move and passing exclude each other: who moves a peer wants it to stay");
     }
-    const peer = await this.#dial(parsed, options.signal, move);
-    // Else it was deleted, or left, in the same turn.
-    if (peer.connected) this.#want(address, peer, move);
-    return peer;
+    return this.#book.add(target, options);
   }
 
   /** Closes a peer (or stops a dial) and takes its address back: nothing redials it. Resolves when its bytes are wound down. */
   async delete(peer: PeerName): Promise<void> {
-    const live = this.#find(peer);
-    this.#takeBack(typeof peer === "string" ? peer : undefined, live?.id.text ?? idOf(peer));
+    const live = this.#book.find(peer);
+    this.#book.takeBack(peer, live);
     if (live === undefined) return;
     live.close({ code: "STREAM_CLOSED", text: "deleted" });
     await live.stream.released;
@@ -312,8 +324,7 @@ export class Network implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const reason = networkError("NETWORK_CLOSED", "the node is closing");
-    this.#dials.cancelAll(reason);
-    this.#wanted.clear();
+    this.#book.close(reason);
     await this.#plugins.close();
     this.#mute = true;
     await this.#connector.close(reason);
@@ -328,67 +339,27 @@ export class Network implements AsyncDisposable {
     return this.#nonce;
   }
 
+  #targetOf(peer: string | PeerId): Target {
+    if (peer instanceof PeerId) return peer;
+    const known = this.#table.get(peer);
+    if (known !== undefined) return known.id;
+    return typeof peer === "string" && isIdText(peer) ? PeerId.from(peer) : parseAddress(peer);
+  }
+
   #added(peer: LivePeer): void {
     this.#counters.added++;
+    // It came to ask something, or we did; but it is one that we look for.
+    if (peer.passing && this.#book.wants(peer)) peer.stay();
+    this.#passing.used(peer);
     this.#plugins.nodeAdded(peer);
   }
 
   #left(peer: LivePeer, reason: NetworkError): void {
     if (!this.#table.delete(peer)) return;
+    this.#passing.forget(peer);
     this.#counters.deleted++;
     addTraffic(this.#counters, peer.traffic);
     this.#plugins.nodeDeleted(peer, reason);
     this.#connector.lobby.left(peer);
-  }
-
-  /** A live peer by object, id or address. */
-  #find(peer: PeerName): LivePeer | undefined {
-    if (peer instanceof LivePeer) return this.#table.get(peer.id.text) === peer ? peer : undefined;
-    if (peer instanceof PeerId) return this.#table.get(peer.text);
-    if (typeof peer !== "string")
-      throw new TypeError("peer must be a Peer, a PeerId, an id's text or an address");
-    const byId = this.#table.get(peer);
-    if (byId !== undefined || fromBase64(peer)?.length === 32) return byId;
-    // The node at an address without a key may have come to us instead: then only `add` knows who it is.
-    return this.#presentAt(parseAddress(peer)) ?? this.#table.get(this.#wanted.get(peer) ?? "");
-  }
-
-  /** `exactly`: over a stream that leads to one of the alternatives, whoever else is the same node. */
-  #presentAt(address: Address, exactly: boolean = false): LivePeer | undefined {
-    for (const route of exactly ? [] : address.routes) {
-      const key = this.#connector.keyOf(route);
-      const peer = key === undefined ? undefined : this.#table.get(key);
-      if (peer !== undefined) return peer;
-    }
-    const routes = new Set(address.routes.map((route) => route.text));
-    for (const peer of this.#table.peers.values()) {
-      if (peer.side === "dialer" && routes.has(peer.address)) return peer;
-    }
-    return undefined;
-  }
-
-  /** `only`: the place a peer moved to is where to find it from now on. */
-  #want(address: string, { id }: LivePeer, only: boolean): void {
-    if (only)
-      for (const [old, ledTo] of this.#wanted) if (ledTo === id.text) this.#wanted.delete(old);
-    this.#wanted.set(address, id.text);
-  }
-
-  /** An address, and all that led to this peer, are wanted no more; dials of them stop. */
-  #takeBack(address: string | undefined, id: string): void {
-    const addresses = new Set(address === undefined ? [] : [address]);
-    for (const [wanted, ledTo] of this.#wanted) if (ledTo === id) addresses.add(wanted);
-    for (const each of addresses) {
-      this.#wanted.delete(each);
-      this.#dials.cancel(each, () =>
-        networkError("STREAM_CLOSED", "deleted while dialling", { address: shownAddress(each) }),
-      );
-    }
-  }
-
-  async #dial(address: Address, signal?: AbortSignal, move: boolean = false): Promise<LivePeer> {
-    await this.#plugins.started();
-    this.#checkOpen();
-    return this.#dials.join(address, signal, move);
   }
 }

@@ -22,10 +22,18 @@ export const OPCODES = {
   welcome: 32,
   /** The dialer's first frame: this stream is the live one. */
   confirm: 33,
+  /** From either side: a peer met in passing becomes a lasting one. */
+  stay: 34,
 } as const;
 
 /** Blocks of Testudo's own range; a plugin takes its numbers from one block. */
-export const OPCODE_BLOCKS = { stream: 32, gossip: 64, dhtRelay: 96, nat: 128 } as const;
+export const OPCODE_BLOCKS = {
+  stream: 32,
+  gossip: 64,
+  dhtRelay: 96,
+  nat: 128,
+  kademlia: 160,
+} as const;
 
 export const APPLICATION_START = 1_000;
 export const MAX_OPCODE = 0xffff_ffff;
@@ -37,6 +45,19 @@ export function isCoreOpcode(opcode: number): boolean {
     opcode === OPCODES.bytes ||
     opcode === OPCODES.disconnect ||
     (opcode >= OPCODE_BLOCKS.stream && opcode < OPCODE_BLOCKS.stream + 32)
+  );
+}
+
+/**
+ * Questions that plugins ask of every peer, and their answers: keepalives and pings. They say nothing of whether
+ * somebody has use for the peer.
+ */
+export function isAuditOpcode(opcode: number): boolean {
+  return (
+    opcode === OPCODES.keepalive ||
+    opcode === OPCODES.keepaliveResponse ||
+    opcode === OPCODES.ping ||
+    opcode === OPCODES.pong
   );
 }
 

@@ -26,7 +26,7 @@ const SPARE_BUFFERS = 32;
  */
 const RESERVE_BYTES: readonly number[] = [256 * 1024, 0, 0, 192 * 1024];
 
-/** Buffers of segments, reused between the streams of one network: an idle stream holds none. */
+/** Buffers of segments, reused between streams: an idle stream holds none. */
 export class BufferPool {
   readonly #small: Uint8Array[] = [];
   readonly #large: Uint8Array[] = [];

@@ -1,7 +1,6 @@
 /**
- * Peer: who is at the other end, whether broadcasts go there, and what was asked and not yet answered.
- *
- * Holds exactly one stream. Replies are matched here, before any plugin sees them.
+ * Peer: who is at the other end, whether broadcasts go there, and what was asked and not yet answered. Holds
+ * exactly one stream. Replies are matched here, before any plugin sees them.
  */
 
 import { type Channel, ChannelHost } from "./channel.ts";
@@ -10,9 +9,9 @@ import { PeerDatagrams } from "./datagrams.ts";
 import { NetworkError, networkError } from "./errors.ts";
 import { FLAGS, type Frame } from "./frame.ts";
 import { type Goodbye, saidByUs } from "./goodbye.ts";
+import { confirmationOf, greetingByte, isStay } from "./greeting.ts";
 import type { PeerId } from "./identity.ts";
 import { LANES, type Lane } from "./lane.ts";
-import type { Limits } from "./limits.ts";
 import {
   checkMessage,
   flagsOf,
@@ -24,78 +23,20 @@ import {
   payloadOf,
 } from "./message.ts";
 import { Move } from "./move.ts";
-import { isCoreOpcode, OPCODES } from "./opcode.ts";
+import { isAuditOpcode, isCoreOpcode, OPCODES } from "./opcode.ts";
 import type { Batch } from "./outbox.ts";
+import type { Peer, PeerOwner } from "./peer-types.ts";
 import { Requests } from "./requests.ts";
-import type { Runtime } from "./runtime.ts";
-import { count, type Stream, type Traffic } from "./stream.ts";
+import type { Stream } from "./stream.ts";
+import { addTraffic, noTraffic, type Traffic } from "./traffic.ts";
 
-/** What users and plugins see of a peer. */
-export interface Peer {
-  readonly id: PeerId;
-  /** How we reached it, or where it came from. */
-  readonly address: string;
-  readonly side: Side;
-  /** Whether the handshake proved its key. */
-  readonly authenticated: boolean;
-  /** What the transform's own authorisation said, for example `shs`'s `authenticate`. */
-  readonly auth: unknown;
-  /** Whether `broadcast(msg)` and `broadcastRandomly` go to it. Set it at any time. */
-  writable: boolean;
-  /** The last measured round trip in milliseconds, once a plugin has measured one. */
-  roundTripMs: number | undefined;
-  /** False once it left the route table; it never comes back as this object. */
-  readonly connected: boolean;
-  /** Bytes that came from it, as they were on the wire: when this stands still, the peer is silent. */
-  readonly bytesIn: number;
-  /** Bytes accepted for it and waiting for its connection. */
-  readonly queuedBytes: number;
-  /** Whether its reading waits for our own plugins (`limits.maxInFlight`): its silence is ours then. */
-  readonly paused: boolean;
-  /** Resolves when handed to the socket and the socket wants more; rejects `StreamError`, never drops in silence. */
-  send(message: Message): Promise<void>;
-  /**
-   * Sends and waits for the reply. Rejects `REQUEST_TIMEOUT` after `timeoutMs` (default
-   * `limits.requestTimeoutMs`), the signal's reason, or the reason the peer left with, at once.
-   */
-  request<R>(
-    message: Message,
-    reply: MessageType<R>,
-    options?: { signal?: AbortSignal; timeoutMs?: number },
-  ): Promise<R>;
-  /** A byte pipe inside this peer's stream, once the other side's handler for `name` took it. */
-  openChannel(name: string, options?: { signal?: AbortSignal }): Promise<Channel>;
-  /**
-   * Unreliable messages beside its stream; `undefined` where its stack has none. Those of a peer that moves to
-   * another stream go on there, and rest while that has none. They end with the peer.
-   */
-  readonly datagrams: DatagramPipe | undefined;
-  /**
-   * Leaves it politely: what was sent still goes out, then `goodbye` tells it why. Its address stays
-   * wanted, so it may be dialled again; `network.delete(peer)` takes the address back. Idempotent.
-   */
-  close(goodbye: Goodbye): void;
-}
-
-/** What a peer asks of whoever holds it. */
-export interface PeerOwner {
-  readonly networkId: Uint8Array;
-  readonly limits: Readonly<Limits>;
-  readonly runtime: Runtime;
-  nextNonce(): number;
-  received(peer: LivePeer, message: InboundMessage): void;
-  left(peer: LivePeer, reason: NetworkError): void;
-  /** Nothing of its stream is left. */
-  released(peer: LivePeer): void;
-  channelHandler(
-    name: string,
-  ): ((channel: Channel, peer: Peer) => void | Promise<void>) | undefined;
-}
+export type { Peer, PeerOwner } from "./peer-types.ts";
 
 export class LivePeer implements Peer, MessageOrigin {
   readonly id: PeerId;
   readonly authenticated: boolean;
   writable = false;
+  passing = false;
   roundTripMs: number | undefined;
   connected = false;
   /** Whether it ever was in the table. */
@@ -107,12 +48,17 @@ export class LivePeer implements Peer, MessageOrigin {
   /** Hooks under way for this peer's messages. */
   inFlight = 0;
   readonly #owner: PeerOwner;
+  /** Whether it is to be writable once it stays. */
+  #worthy = false;
+  #holds = 0;
+  /** Requests under way that are no audits. */
+  #asking = 0;
   /** Numbers the channels, and stays what it was when the peer moves. */
   readonly #channelSide: Side;
   #stream: Stream;
   #move: Move | undefined;
   /** Of streams that the peer moved away from. */
-  readonly #past: Traffic = { messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0 };
+  readonly #past: Traffic = noTraffic();
   /** Made with the first request, as what follows is with its first use: most peers of a large network are idle. */
   #requests: Requests | undefined;
   #channels: ChannelHost | undefined;
@@ -139,8 +85,8 @@ export class LivePeer implements Peer, MessageOrigin {
   /** Counted over all its streams. */
   get traffic(): Traffic {
     const total = { ...this.#past };
-    count(total, this.#stream);
-    if (this.#move !== undefined) count(total, this.#move.from);
+    addTraffic(total, this.#stream);
+    if (this.#move !== undefined) addTraffic(total, this.#move.from);
     return total;
   }
 
@@ -160,18 +106,19 @@ export class LivePeer implements Peer, MessageOrigin {
       frame: (frame) => this.frame(frame),
       over: (error) => {
         this.#move = undefined;
-        count(this.#past, from);
+        addTraffic(this.#past, from);
         hooks.done();
-        if (error !== undefined) this.#lost(error);
+        // What was on the old stream is gone: who went on would have a hole in his messages and not know.
+        const text = `the stream it moved from was lost: ${error?.message}`;
+        if (error !== undefined) this.close({ code: error.code, text });
         else if (!this.paused) to.release();
       },
       released: hooks.released,
     });
   }
 
-  /** What was on the old stream is gone: whoever went on would have a hole in his messages and channels and not know. */
-  #lost({ code, message }: NetworkError): void {
-    this.close({ code, text: `the stream it moved from was lost: ${message}` });
+  get worthy(): boolean {
+    return this.writable || (this.passing && this.#worthy);
   }
 
   /** Reads no more until `resume`. */
@@ -183,6 +130,48 @@ export class LivePeer implements Peer, MessageOrigin {
   resume(): void {
     if (this.#move === undefined) this.#stream.release();
     else this.#move.from.release();
+  }
+
+  /** It is here in passing: what it may be once it stays is kept. */
+  pass(): void {
+    this.passing = true;
+    this.#worthy = this.writable;
+    this.writable = false;
+    this.#owner.used(this);
+  }
+
+  /** It is here for good from now on, and the other side is told. Nothing for a peer that is. */
+  stay(): void {
+    if (!this.passing) return;
+    this.#stays();
+    void this.#postCore(LANES.control, OPCODES.stay, []).catch((error) => this.#failed(error));
+  }
+
+  #stays(): void {
+    if (!this.passing) return;
+    this.passing = false;
+    this.writable ||= this.#worthy;
+    this.#owner.used(this);
+  }
+
+  hold(): () => void {
+    let held = true;
+    this.#holds++;
+    return () => {
+      if (held) this.#holds--;
+      if (held && this.passing) this.#owner.used(this);
+      held = false;
+    };
+  }
+
+  /** Whether somebody here has use for it, though no message may come or go. */
+  get inUse(): boolean {
+    const waiting = this.#asking + this.inFlight + this.queuedBytes;
+    return this.#holds + this.channels + waiting > 0 || this.moving;
+  }
+
+  #uses(opcode: number): void {
+    if (!isAuditOpcode(opcode)) this.#owner.used(this);
   }
 
   get networkId(): Uint8Array {
@@ -242,6 +231,7 @@ export class LivePeer implements Peer, MessageOrigin {
   /** One frame encoded for many peers. Throws what `Stream.send` throws. */
   sendEncoded(header: Uint8Array, payload: readonly Uint8Array[]): Batch {
     try {
+      if (this.passing) this.#owner.used(this);
       return this.stream.sendEncoded(LANES.normal, header, payload);
     } catch (error) {
       throw this.#failed(error);
@@ -272,7 +262,13 @@ export class LivePeer implements Peer, MessageOrigin {
     const send = (): void => {
       this.#send(LANES.normal, message, nonce, flagsOf(message));
     };
-    return this.#asked.ask(nonce, reply, send, options);
+    if (isAuditOpcode(message.opcode)) return this.#asked.ask(nonce, reply, send, options);
+    this.#asking++;
+    try {
+      return await this.#asked.ask(nonce, reply, send, options);
+    } finally {
+      this.#asking--;
+    }
   }
 
   openChannel(name: string, options: { signal?: AbortSignal } = {}): Promise<Channel> {
@@ -292,6 +288,7 @@ export class LivePeer implements Peer, MessageOrigin {
       this.#coreFrame(frame);
       return;
     }
+    if (this.passing) this.#uses(frame.opcode);
     const message = new InboundMessage(frame, this.id, this);
     if (message.isReply && this.#requests?.answered(message) === true) return;
     this.#owner.received(this, message);
@@ -320,9 +317,16 @@ export class LivePeer implements Peer, MessageOrigin {
       this.#channelHost.receive(frame.payload);
       return;
     }
+    if (isStay(frame)) {
+      this.#stays();
+      return;
+    }
     // An unproved dialer needs no confirmation: it was admitted before its own arrived, which comes first.
     const unneeded = frame.opcode === OPCODES.confirm && this.side === "listener";
-    if (unneeded && !this.authenticated && this.stream.framesIn === 1) return;
+    if (unneeded && !this.authenticated && this.stream.framesIn === 1) {
+      if (confirmationOf(greetingByte(frame, OPCODES.confirm) ?? 0).passing) this.pass();
+      return;
+    }
     throw networkError("FRAME_MALFORMED", `opcode ${frame.opcode} has no place here`);
   }
 
@@ -334,15 +338,12 @@ export class LivePeer implements Peer, MessageOrigin {
   }
 
   #post(lane: Lane, message: Message, nonce: number, flags: number): Promise<void> {
-    try {
-      return this.#send(lane, message, nonce, flags).sent;
-    } catch (error) {
-      return refused(error);
-    }
+    return sentOrRefused(() => this.#send(lane, message, nonce, flags));
   }
 
   #send(lane: Lane, message: Message, nonce: number, flags: number): Batch {
     try {
+      if (this.passing) this.#uses(message.opcode);
       return this.stream.send(lane, message.opcode, nonce, flags, payloadOf(message));
     } catch (error) {
       throw this.#failed(error);
@@ -372,7 +373,7 @@ export class LivePeer implements Peer, MessageOrigin {
       side: this.#channelSide,
       limits: this.#owner.limits,
       runtime: this.#owner.runtime,
-      port: { send: (lane, body) => this.#postChannel(lane, body) },
+      port: { send: (lane, body) => this.#postCore(lane, OPCODES.bytes, body) },
       handler: (name) => {
         const handler = this.#owner.channelHandler(name);
         return handler === undefined ? undefined : (channel) => handler(channel, this);
@@ -382,18 +383,18 @@ export class LivePeer implements Peer, MessageOrigin {
     return this.#channels;
   }
 
-  #postChannel(lane: Lane, body: readonly Uint8Array[]): Promise<void> {
-    try {
-      return this.stream.send(lane, OPCODES.bytes, 0, 0, body).sent;
-    } catch (error) {
-      return refused(error);
-    }
+  #postCore(lane: Lane, opcode: number, body: readonly Uint8Array[]): Promise<void> {
+    return sentOrRefused(() => this.stream.send(lane, opcode, 0, 0, body));
   }
 }
 
-/** A rejection that crashes nobody who does not look at it. */
-function refused(error: unknown): Promise<void> {
-  const rejection = Promise.reject(error);
-  rejection.catch(() => {});
-  return rejection;
+/** When a batch is out, or a rejection that crashes nobody who does not look at it. */
+function sentOrRefused(send: () => Batch): Promise<void> {
+  try {
+    return send().sent;
+  } catch (error) {
+    const rejection = Promise.reject(error);
+    rejection.catch(() => {});
+    return rejection;
+  }
 }

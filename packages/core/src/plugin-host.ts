@@ -10,6 +10,7 @@
 import { Deadlines } from "./deadlines.ts";
 import type { Delivery } from "./delivery.ts";
 import { asError, type NetworkError, networkError, ProtocolError, StreamError } from "./errors.ts";
+import type { Finder } from "./finder.ts";
 import type { PeerId } from "./identity.ts";
 import type { Limits } from "./limits.ts";
 import type { Logger } from "./logger.ts";
@@ -24,22 +25,12 @@ import {
   type MessageContext,
   type NetworkContext,
   type PeerContext,
+  type PluginState,
+  type PluginStatus,
 } from "./plugin.ts";
 import { networkContext, peerContext, ReceivedContext } from "./plugin-context.ts";
 import { type Deferred, deferred, Fifo } from "./queue.ts";
 import type { Runtime } from "./runtime.ts";
-
-export type PluginStatus = "starting" | "active" | "suspended" | "closed";
-
-/** A plugin's health, as `networkState()` shows it. */
-export interface PluginState {
-  readonly name: string;
-  readonly status: PluginStatus;
-  readonly faults: number;
-  readonly inFlight: number;
-  /** The last fault's hook and text, or `null`. */
-  readonly lastFault: string | null;
-}
 
 interface Registered {
   readonly plugin: AnyPlugin;
@@ -197,6 +188,19 @@ export class PluginHost {
       }
     }
     return undefined;
+  }
+
+  /** Who may know where a node is, in order of registration. */
+  get finders(): Finder[] {
+    return this.#plugins.flatMap((entry) => {
+      const { name, findPeer } = entry.hooks;
+      const failed = (error: unknown): void => this.#fault(entry, "findPeer", error);
+      const found = (): void => {
+        entry.faultsInARow = 0;
+      };
+      const finder = { name, ready: entry.status === "active", found, failed };
+      return findPeer === undefined ? [] : [{ ...finder, find: findPeer }];
+    });
   }
 
   /** What one plugin received for the others: all see it but those that disseminate, and the one whose hook delivers it. */
@@ -388,10 +392,5 @@ function isPeersDoing(error: Error, peer: LivePeer | undefined): boolean {
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    "then" in value &&
-    typeof value.then === "function"
-  );
+  return typeof (value as { readonly then?: unknown } | null | undefined)?.then === "function";
 }

@@ -47,6 +47,27 @@ export interface Plugin {
   close?(context: NetworkContext): void | Promise<void>;
   /** Asked before a plain `broadcast(msg)` goes to the neighbours: to carry it further, return its delivery. */
   disseminate?(message: Message): Delivery | undefined;
+  /**
+   * Asked by `network.add(<peer id>)` for a node that is no peer: an address whose every route names that key, or
+   * nothing when this plugin knows none. Has `limits.hookTimeoutMs`; `signal` says when nobody waits any more.
+   */
+  findPeer?(id: PeerId, options: FindOptions): Promise<string | undefined>;
+}
+
+export interface FindOptions {
+  readonly signal: AbortSignal;
+}
+
+export type PluginStatus = "starting" | "active" | "suspended" | "closed";
+
+/** A plugin's health, as `networkState()` shows it. */
+export interface PluginState {
+  readonly name: string;
+  readonly status: PluginStatus;
+  readonly faults: number;
+  readonly inFlight: number;
+  /** The last fault's hook and text, or `null`. */
+  readonly lastFault: string | null;
 }
 
 /** The Go-cased spelling of the same hooks. */
@@ -73,6 +94,7 @@ export interface Hooks {
   readonly nodeDeleted: Hook<PeerContext> | undefined;
   readonly close: Hook<NetworkContext> | undefined;
   readonly disseminate: ((message: Message) => Delivery | undefined) | undefined;
+  readonly findPeer: Plugin["findPeer"] | undefined;
 }
 
 const HOOKS = [
@@ -82,6 +104,7 @@ const HOOKS = [
   "nodeDeleted",
   "close",
   "disseminate",
+  "findPeer",
 ] as const;
 const GO_NAMES: Readonly<Record<string, string>> = {
   startup: "Startup",
@@ -116,6 +139,7 @@ export function hooksOf(plugin: AnyPlugin): Hooks {
     nodeDeleted: hook("nodeDeleted"),
     close: hook("close"),
     disseminate: hook("disseminate"),
+    findPeer: hook("findPeer"),
   };
   if (HOOKS.every((name) => hooks[name] === undefined)) {
     throw new TypeError(`plugin ${hooks.name} has no hook; it needs one of ${HOOKS.join(", ")}`);

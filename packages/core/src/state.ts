@@ -4,8 +4,8 @@
 
 import type { Side } from "./connection.ts";
 import type { LivePeer } from "./peer.ts";
-import type { PluginState } from "./plugin-host.ts";
-import type { Traffic } from "./stream.ts";
+import type { PluginState } from "./plugin.ts";
+import { addTraffic } from "./traffic.ts";
 
 export interface PeerState {
   readonly id: string;
@@ -16,6 +16,8 @@ export interface PeerState {
   readonly state: "connected" | "congested";
   readonly authenticated: boolean;
   readonly writable: boolean;
+  /** Met only to ask something, and closed when idle. */
+  readonly passing: boolean;
   /** Milliseconds, or `null` before it was measured. */
   readonly roundTripMs: number | null;
   readonly bytesIn: number;
@@ -83,6 +85,7 @@ function stateOf(peer: LivePeer): PeerState {
     state: stream.queuedBytes > 0 ? "congested" : "connected",
     authenticated: peer.authenticated,
     writable: peer.writable,
+    passing: peer.passing,
     roundTripMs: peer.roundTripMs ?? null,
     bytesIn: traffic.bytesIn,
     bytesOut: traffic.bytesOut,
@@ -97,11 +100,4 @@ function stateOf(peer: LivePeer): PeerState {
         ? null
         : Object.freeze({ code: lastError.code, message: lastError.message }),
   };
-}
-
-export function addTraffic(counters: Counters, traffic: Traffic): void {
-  counters.messagesIn += traffic.messagesIn;
-  counters.messagesOut += traffic.messagesOut;
-  counters.bytesIn += traffic.bytesIn;
-  counters.bytesOut += traffic.bytesOut;
 }

@@ -34,13 +34,6 @@ export interface StreamHandler {
   released(): void;
 }
 
-export interface Traffic {
-  messagesIn: number;
-  messagesOut: number;
-  bytesIn: number;
-  bytesOut: number;
-}
-
 export class Stream implements OutboxOwner {
   readonly side: Side;
   readonly address: string;
@@ -356,12 +349,4 @@ export class Stream implements OutboxOwner {
       }, limits.stallTimeoutMs);
     }
   }
-}
-
-/** Adds what went over `stream`. */
-export function count(into: Traffic, stream: Stream): void {
-  into.messagesIn += stream.messagesIn;
-  into.messagesOut += stream.messagesOut;
-  into.bytesIn += stream.bytesIn;
-  into.bytesOut += stream.bytesOut;
 }

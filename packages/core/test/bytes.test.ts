@@ -11,11 +11,13 @@ import {
   isZero,
   readU16,
   readU32,
+  readU64,
   toBase64,
   toHex,
   toUtf8,
   writeU16,
   writeU32,
+  writeU64,
 } from "../src/bytes.ts";
 
 const blob = fc.uint8Array({ maxLength: 64 });
@@ -144,6 +146,20 @@ describe("little-endian numbers", () => {
         expect(readU16(bytes, at + 4)).toBe(narrow);
         expect(bytes[at + 6]).toBe(0xaa);
         expect(at === 0 || bytes[at - 1] === 0xaa).toBe(true);
+      }),
+    );
+  });
+
+  it("of eight bytes are read up to 2^53-1, and no further", () => {
+    fc.assert(
+      fc.property(fc.maxSafeNat(), fc.nat(5), (value, at) => {
+        const bytes = new Uint8Array(16);
+        const view = new DataView(bytes.buffer);
+        writeU64(bytes, at, value);
+        expect(view.getBigUint64(at, true)).toBe(BigInt(value));
+        expect(readU64(bytes, at)).toBe(value);
+        view.setBigUint64(at, 2n ** 53n + BigInt(value), true);
+        expect(readU64(bytes, at)).toBeUndefined();
       }),
     );
   });

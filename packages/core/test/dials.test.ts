@@ -15,10 +15,10 @@ interface Started {
 
 function dials(): { dials: Dials; started: Started[] } {
   const started: Started[] = [];
-  const made = new Dials((address, signal) => {
+  const made = new Dials((target, { signal }) => {
     const outcome = deferred<LivePeer>();
     signal.addEventListener("abort", () => outcome.reject(signal.reason), { once: true });
-    started.push({ address: address.text, signal, outcome });
+    started.push({ address: target.text, signal, outcome });
     return outcome.promise;
   });
   return { dials: made, started };
@@ -29,7 +29,11 @@ const peer = {} as LivePeer;
 describe("dials", () => {
   it("of one address under way are one, and of two are two", async () => {
     const { dials: made, started } = dials();
-    const both = [made.join(HERE), made.join(HERE, new AbortController().signal), made.join(THERE)];
+    const both = [
+      made.join(HERE),
+      made.join(HERE, { signal: new AbortController().signal }),
+      made.join(THERE),
+    ];
     expect(started.map(({ address }) => address)).toEqual(["memory:here", "memory:there"]);
     for (const { outcome } of started) outcome.resolve(peer);
     expect(await Promise.all(both)).toEqual([peer, peer, peer]);
@@ -50,7 +54,10 @@ describe("dials", () => {
   it("go on while somebody waits, and end with the last caller's reason", async () => {
     const { dials: made, started } = dials();
     const [one, two] = [new AbortController(), new AbortController()];
-    const waits = [made.join(HERE, one.signal), made.join(HERE, two.signal)] as const;
+    const waits = [
+      made.join(HERE, { signal: one.signal }),
+      made.join(HERE, { signal: two.signal }),
+    ] as const;
     one.abort(new Error("one"));
     await expect(waits[0]).rejects.toThrow("one");
     expect(started[0]?.signal.aborted).toBe(false);
@@ -63,7 +70,7 @@ describe("dials", () => {
     const { dials: made, started } = dials();
     const patient = made.join(HERE);
     const leaving = new AbortController();
-    const left = made.join(HERE, leaving.signal);
+    const left = made.join(HERE, { signal: leaving.signal });
     leaving.abort(new Error("left"));
     await expect(left).rejects.toThrow("left");
     expect(started[0]?.signal.aborted).toBe(false);
@@ -74,7 +81,7 @@ describe("dials", () => {
   it("that were called off are not joined any more, though they are not over", async () => {
     const { dials: made, started } = dials();
     const leaving = new AbortController();
-    const left = made.join(HERE, leaving.signal);
+    const left = made.join(HERE, { signal: leaving.signal });
     leaving.abort(new Error("left"));
     const anew = made.join(HERE);
     expect(started).toHaveLength(2);
@@ -88,7 +95,9 @@ describe("dials", () => {
 
   it("are called off by a signal that has fired already", async () => {
     const { dials: made, started } = dials();
-    await expect(made.join(HERE, AbortSignal.abort(new Error("early")))).rejects.toThrow("early");
+    await expect(
+      made.join(HERE, { signal: AbortSignal.abort(new Error("early")) }),
+    ).rejects.toThrow("early");
     expect(started[0]?.signal.aborted).toBe(true);
   });
 
@@ -105,7 +114,7 @@ describe("dials", () => {
   it("leave no listener on a caller's signal", async () => {
     const { dials: made, started } = dials();
     const controller = new AbortController();
-    const waiting = made.join(HERE, controller.signal);
+    const waiting = made.join(HERE, { signal: controller.signal });
     started[0]?.outcome.resolve(peer);
     await waiting;
     controller.abort(new Error("too late"));

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import {
   APPLICATION_START,
   checkOpcode,
+  isAuditOpcode,
   isCoreOpcode,
   MAX_OPCODE,
   OPCODE_BLOCKS,
@@ -10,7 +11,7 @@ import {
 
 describe("opcodes", () => {
   it("have carrier's numbers", () => {
-    const { welcome, confirm, ...carrier } = OPCODES;
+    const { welcome, confirm, stay, ...carrier } = OPCODES;
     expect(carrier).toEqual({
       unregistered: 0,
       bytes: 1,
@@ -27,7 +28,7 @@ describe("opcodes", () => {
       metricResponse: 17,
       ackResponse: 18,
     });
-    expect([welcome, confirm]).toEqual([32, 33]);
+    expect([welcome, confirm, stay]).toEqual([32, 33, 34]);
   });
 
   it("are distinct, and the blocks neither overlap nor reach the applications", () => {
@@ -45,6 +46,11 @@ describe("opcodes", () => {
     const spoken = Array.from({ length: 1_100 }, (_, i) => i).filter(isCoreOpcode);
     expect(spoken).toEqual([0, 1, 14, ...Array.from({ length: 32 }, (_, i) => 32 + i)]);
     expect(isCoreOpcode(MAX_OPCODE)).toBe(false);
+  });
+
+  it("only keepalives and pings are audits", () => {
+    const audits = Array.from({ length: 1_100 }, (_, i) => i).filter(isAuditOpcode);
+    expect(audits).toEqual([2, 3, 10, 11]);
   });
 
   it.each([2, 10, 18, 31, 64, 255, 256, 999, APPLICATION_START, MAX_OPCODE])(

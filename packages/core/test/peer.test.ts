@@ -167,4 +167,14 @@ describe("a peer", () => {
     expect(new Set(nonces).size).toBe(2);
     expect(peer.pendingRequests).toBe(2);
   });
+
+  it("takes a stay that changes nothing, and none that is not empty", async () => {
+    there.stream.send(LANES.control, OPCODES.stay, 0, 0, []);
+    await nodes.runtime.advance(20);
+    expect([peer.connected, peer.writable, peer.passing]).toEqual([true, true, false]);
+    there.stream.send(LANES.control, OPCODES.stay, 0, 0, [Uint8Array.of(1)]);
+    await nodes.runtime.advance(20);
+    expect(peer.lastError?.code).toBe("FRAME_MALFORMED");
+    expect(peer.connected).toBe(false);
+  });
 });

@@ -17,6 +17,7 @@ import { net } from "@testudo/transports/net";
 import { noauth } from "@testudo/transports/noauth";
 import { noise, noiseChacha } from "@testudo/transports/noise";
 import { shs } from "@testudo/transports/shs";
+import { type Discovery, type DiscoveryOptions, DiscoveryPlugin } from "./discovery.ts";
 import { lazy } from "./lazy.ts";
 
 export {
@@ -61,6 +62,9 @@ export {
   text,
   toWebStreams,
 } from "@testudo/core";
+export type { Gossip, GossipOptions } from "@testudo/plugins/gossip";
+export type { Kademlia, KademliaOptions } from "@testudo/plugins/kademlia";
+export { type Discovered, type Discovery, type DiscoveryOptions, discovery } from "./discovery.ts";
 
 export interface CreateNetworkOptions extends NetworkOptions {
   /** Of `shs`: 32 bytes or their base64. Default: the network id. */
@@ -69,6 +73,12 @@ export interface CreateNetworkOptions extends NetworkOptions {
   readonly keepalive?: KeepaliveOptions | false;
   /** Options of the latency plugin; `false`: none. */
   readonly latency?: LatencyOptions | false;
+  /**
+   * Finds nodes by their ids and carries messages with `reach: "network"` to all of them: the plugins kademlia
+   * and gossip, joined through `bootstrap`. To reach the plugins themselves, give what `discovery(options)` makes, and
+   * ask it. Default: neither.
+   */
+  readonly discovery?: DiscoveryOptions | Discovery;
 }
 
 /**
@@ -133,10 +143,11 @@ function overUdp(): Transport {
 
 /**
  * A network that speaks the default stacks, keeps its peers alive and measures how far they are. Every
- * option of `Network` may be given; `stacks` replaces the default ones. Throws what `Network` throws.
+ * option of `Network` may be given; `stacks` replaces the default ones. Throws what `Network` throws, and `discovery`.
  */
 export function createNetwork(options: CreateNetworkOptions = {}): Network {
-  const { appKey, keepalive: alive = {}, latency: audit = {}, ...rest } = options;
+  const { appKey, keepalive: alive = {}, latency: audit = {}, discovery: found, ...rest } = options;
+  const finder = found === undefined ? undefined : finderOf(found);
   const network = new Network({ stacks: defaultStacks(appKey), ...rest });
   // `listen` and `add` wait for their start-up, so nobody has to await it here.
   for (const plugin of [
@@ -148,5 +159,12 @@ export function createNetwork(options: CreateNetworkOptions = {}): Network {
       network.logger.error({ error }, "a default plugin did not start");
     });
   }
+  void finder?.register(network);
   return network;
+}
+
+function finderOf(found: DiscoveryOptions | Discovery): DiscoveryPlugin {
+  if (!(found instanceof DiscoveryPlugin)) return new DiscoveryPlugin(found as DiscoveryOptions);
+  found.checkUnused();
+  return found;
 }

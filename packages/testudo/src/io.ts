@@ -11,12 +11,18 @@ export interface Io {
   readonly stdin: Readable;
   readonly stdout: Writable;
   readonly stderr: Writable;
-  /** Whether a person looks at stdout, or types into stdin. */
-  readonly terminal: { readonly stdin: boolean; readonly stdout: boolean };
+  /** Whether a person looks at stdout or stderr, or types into stdin. */
+  readonly terminal: {
+    readonly stdin: boolean;
+    readonly stdout: boolean;
+    readonly stderr: boolean;
+  };
   /** Columns of the terminal at stdout. */
   readonly columns: number;
   /** Tells of every SIGINT and SIGTERM; returns how to stop. While nobody listens they end the process. */
   onSignal(listener: (name: string) => void): () => void;
+  /** Tells when nothing is under way any more, though the process is not done; returns how to stop. */
+  onIdle(listener: () => void): () => void;
   /** Lets the reader of stdout see its end while the process lives on. All must be written. */
   closeStdout(): Promise<void>;
   /** Ends the process now, whatever is pending. */
@@ -39,12 +45,18 @@ class SystemIo implements Io {
     return process.stderr;
   }
 
-  get terminal(): { stdin: boolean; stdout: boolean } {
-    return { stdin: process.stdin.isTTY === true, stdout: process.stdout.isTTY === true };
+  get terminal(): Io["terminal"] {
+    const { stdin, stdout, stderr } = process;
+    return {
+      stdin: stdin.isTTY === true,
+      stdout: stdout.isTTY === true,
+      stderr: stderr.isTTY === true,
+    };
   }
 
   get columns(): number {
-    return process.stdout.columns ?? 80;
+    // A terminal that does not know its width says 0.
+    return process.stdout.columns || 80;
   }
 
   onSignal(listener: (name: string) => void): () => void {
@@ -52,6 +64,11 @@ class SystemIo implements Io {
     return () => {
       for (const signal of SIGNALS) process.removeListener(signal, listener);
     };
+  }
+
+  onIdle(listener: () => void): () => void {
+    process.on("beforeExit", listener);
+    return () => process.removeListener("beforeExit", listener);
   }
 
   async closeStdout(): Promise<void> {

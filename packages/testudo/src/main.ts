@@ -52,6 +52,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "three nodes, one file, one kill: the main job in a few seconds",
     load: async () => (await import("./commands/demo.ts")).demo,
   },
+  sim: {
+    summary: "run a scenario on virtual time: thousands of nodes in one process",
+    load: async () => (await import("./commands/sim.ts")).sim,
+  },
   "demo-node": { load: async () => (await import("./commands/demo-node.ts")).demoNode },
   "bench-node": { load: async () => (await import("./commands/bench-node.ts")).benchNode },
 };

@@ -66,9 +66,13 @@ describe("the command", () => {
     expect(loaded).toMatch(/dist\/commands\/listen\.js/);
     expect(loaded).toContain(`transports/dist/${transport}/`);
     const others = ["shs", "ws", "unix", "onion", "noauth", "gzip", ...unnamed.split(" ")];
-    for (const unwanted of ["pino", "@noble", "node_modules/ws/", "commands/demo.js"].concat(
-      others.map((name) => `transports/dist/${name}/`),
-    )) {
+    for (const unwanted of [
+      "pino",
+      "@noble",
+      "node_modules/ws/",
+      "sim/dist",
+      "commands/demo.js",
+    ].concat(others.map((name) => `transports/dist/${name}/`))) {
       expect(loaded).not.toContain(unwanted);
     }
   });

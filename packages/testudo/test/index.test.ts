@@ -15,7 +15,64 @@ const create = (...args: Parameters<typeof createNetwork>): Network => {
   open.push(network);
   return network;
 };
+const within = { timeout: 20_000 };
 const Say = defineMessage({ name: "say", opcode: 1_000, codec: text });
+
+const News = defineMessage({ name: "news", opcode: 1_001, codec: text, reach: "network" });
+
+describe("createNetwork with discovery", () => {
+  test("joins through one address, finds a node by its id, and reaches all", async () => {
+    const first = create({ discovery: {} });
+    const bootstrap = [await first.listen("net:127.0.0.1:0~noise")];
+    const others = [1, 2, 3].map(() => create({ discovery: { bootstrap } }));
+    const nodes = [first, ...others];
+    const heard = nodes.map(
+      (network) =>
+        new Promise<string>((resolve) => {
+          void network.registerPlugin({
+            newMessage({ message }) {
+              const news = message.as(News);
+              if (news !== undefined) resolve(`${message.sender.text} ${news}`);
+            },
+          });
+        }),
+    );
+    for (const network of others) await network.listen("net:127.0.0.1:0~noise");
+    const [a, b] = others as [Network, Network];
+    await expect.poll(() => nodes.every(({ peers }) => peers.size > 0), within).toBe(true);
+    await expect
+      .poll(
+        () =>
+          a
+            .add(b.id)
+            .then(({ id }) => id.text)
+            .catch(() => undefined),
+        within,
+      )
+      .toBe(b.id.text);
+    // Whoever has no neighbours yet gets it from the first that it has.
+    a.broadcast(News.of("good ones"));
+    for (const [i, got] of heard.entries()) {
+      if (nodes[i] !== a) expect(await got).toBe(`${a.id.text} good ones`);
+    }
+    const report = () => a.broadcast(News.of("more")).report();
+    await expect
+      .poll(async () => (await report()).reach, within)
+      .toEqual({ nodes: 3, complete: true });
+  });
+
+  test("leaves gossip out where it is told so", async () => {
+    const [a, b] = [create({ discovery: { gossip: false } }), create()];
+    await a.add(await b.listen("net:127.0.0.1:0~noise"));
+    expect((await a.broadcast(News.of("near ones")).report()).reach).toBeUndefined();
+  });
+
+  test("says what is wrong with its options when it starts", async () => {
+    const network = create({ discovery: { k: 0 } });
+    await expect(network.listen("net:127.0.0.1:0~noise")).resolves.toContain("net:");
+    expect(network.networkState().plugins.map(({ name }) => name)).not.toContain("discovery");
+  });
+});
 
 describe("createNetwork", () => {
   test.each([

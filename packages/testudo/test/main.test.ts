@@ -6,7 +6,17 @@ describe("main", () => {
   test("alone it prints the table of commands and exits with 2; asked for, with 0", async () => {
     const alone = await run([]);
     expect(alone.code).toBe(2);
-    for (const verb of ["key", "address", "listen", "send", "pipe", "ping", "bench", "demo"]) {
+    for (const verb of [
+      "key",
+      "address",
+      "listen",
+      "send",
+      "pipe",
+      "ping",
+      "bench",
+      "demo",
+      "sim",
+    ]) {
       expect(alone.out.text).toContain(`testudo ${verb} `);
     }
     expect(alone.out.text).not.toContain("demo-node");
@@ -17,7 +27,7 @@ describe("main", () => {
     expect((await run(["--json"])).code).toBe(2);
   });
 
-  test.each(["key", "address", "listen", "send", "pipe", "ping", "bench", "demo"])(
+  test.each(["key", "address", "listen", "send", "pipe", "ping", "bench", "demo", "sim"])(
     "%s --help explains itself",
     async (verb) => {
       const asked = await run([verb, "--help"]);

@@ -85,11 +85,30 @@ function signer(seed: Uint8Array): Signer {
 function strictVerify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   if (!isStrict(publicKey, signature)) return false;
   try {
-    return verify(null, message, importPublic("Ed25519", publicKey), signature);
+    return verify(null, message, importSigner(publicKey), signature);
   } catch {
     // Bytes that are no point of the curve: a forgery like any other.
     return false;
   }
+}
+
+/** Who signs once signs again, and importing the key costs a seventh of a check. */
+const MOST_SIGNERS = 256;
+const signers = /* @__PURE__ */ new Map<string, KeyObject>();
+
+function importSigner(raw: Uint8Array): KeyObject {
+  const name = String.fromCharCode.apply(null, raw as unknown as number[]);
+  const known = signers.get(name);
+  if (known !== undefined) return known;
+  const key = importPublic("Ed25519", raw);
+  if (signers.size >= MOST_SIGNERS) {
+    for (const oldest of signers.keys()) {
+      signers.delete(oldest);
+      break;
+    }
+  }
+  signers.set(name, key);
+  return key;
 }
 
 let lastRemote: { readonly raw: Uint8Array; readonly key: KeyObject } | undefined;

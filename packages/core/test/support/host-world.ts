@@ -15,8 +15,8 @@ import {
 } from "../../src/message.ts";
 import type { Network } from "../../src/network.ts";
 import type { LivePeer } from "../../src/peer.ts";
-import type { AnyPlugin, MessageContext, PeerContext } from "../../src/plugin.ts";
-import { PluginHost, type PluginState } from "../../src/plugin-host.ts";
+import type { AnyPlugin, MessageContext, PeerContext, PluginState } from "../../src/plugin.ts";
+import { PluginHost } from "../../src/plugin-host.ts";
 
 export const Say: MessageType<string> = defineMessage({
   name: "say in the plugin host's tests",

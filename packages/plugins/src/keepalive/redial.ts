@@ -1,6 +1,6 @@
 /**
- * Redial: the address book. What `network.add` reached and `network.delete` did not take back is dialled
- * again when its peer leaves.
+ * Redial: what `network.add` reached and `network.delete` did not take back is dialled again when its peer
+ * leaves; a node that was added by its id is looked for again.
  *
  * The wait doubles from dial to dial and is drawn evenly from nothing to its bound, so that a thousand
  * nodes that lost the same peer do not come back in the same instant. One dial at a time for an address.
@@ -8,6 +8,7 @@
 
 import {
   type ErrorCode,
+  fromBase64,
   type Network,
   NetworkError,
   type Peer,
@@ -101,7 +102,7 @@ export class Redial {
   }
 
   #again(entry: Entry, reason: unknown): void {
-    if (!isPermanent(reason)) {
+    if (!isPermanent(reason, isId(entry.address))) {
       this.#wait(entry);
       return;
     }
@@ -147,9 +148,16 @@ export class Redial {
   }
 }
 
-function isPermanent(reason: unknown): boolean {
+/** `byId`: the next search may find another address, so only the node itself can end it. */
+function isPermanent(reason: unknown, byId: boolean): boolean {
   if (!(reason instanceof NetworkError)) return false;
+  if (byId) return reason.code === "PEER_REFUSED" || reason.code === "SELF_DIAL";
   if (PERMANENT.has(reason.code)) return true;
   // All alternatives of one address failed, each for its own reason.
-  return reason.cause instanceof AggregateError && reason.cause.errors.every(isPermanent);
+  const { cause } = reason;
+  return cause instanceof AggregateError && cause.errors.every((each) => isPermanent(each, false));
+}
+
+function isId(name: string): boolean {
+  return fromBase64(name)?.length === 32;
 }

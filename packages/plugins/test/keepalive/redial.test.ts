@@ -346,6 +346,25 @@ describe("redial", () => {
     expect(world.dials).toHaveLength(2);
   });
 
+  it("goes on looking for an id, whose next address may be a better one, until its node refuses", async () => {
+    const world = new World();
+    const id = "A".repeat(43);
+    world.arrive("bob", id);
+    world.leave("bob");
+    for (const code of permanent.filter(
+      (each) => each !== "PEER_REFUSED" && each !== "SELF_DIAL",
+    )) {
+      const dials = world.dials.length;
+      expect(await world.runtime.until(() => world.dials.length > dials, 16_000)).toBe(true);
+      await world.fail(networkError(code, "the address that was found"));
+    }
+    const dials = world.dials.length;
+    expect(await world.runtime.until(() => world.dials.length > dials, 16_000)).toBe(true);
+    await world.fail(networkError("PEER_REFUSED", "not you"));
+    await world.runtime.advance(100_000);
+    expect(world.dials).toHaveLength(dials + 1);
+  });
+
   it("goes on after anything that may pass, whatever was thrown", async () => {
     const world = new World();
     world.arrive("bob", BOB);

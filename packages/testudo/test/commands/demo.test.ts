@@ -73,7 +73,7 @@ describe("demo", { timeout: 30_000 }, () => {
 
   test("an interruption ends all of it", async () => {
     const io = new TestIo();
-    io.terminal = { stdin: true, stdout: true };
+    io.terminal = { stdin: true, stdout: true, stderr: true };
     const command = new Running(["demo", "--file", file, "--rate", "10"], io);
     await io.out.until(() => io.out.text.includes("sent 1"));
     expect(await command.stop()).toBe(1);

@@ -152,7 +152,7 @@ describe("send", () => {
   test("a signal while stdin is read ends it with 1", async () => {
     const [, address] = await listening();
     const io = new TestIo();
-    io.terminal = { stdin: true, stdout: true };
+    io.terminal = { stdin: true, stdout: true, stderr: true };
     const command = new Running(["send", address, "-"], io);
     await io.err.until(() => io.err.lines.length === 1);
     expect(io.err.text).toContain("Ctrl-D");

@@ -6,7 +6,7 @@ import { TestIo } from "../support/io.ts";
 
 function screen({ terminal = false, json = false, columns = 80 } = {}) {
   const io = new TestIo();
-  io.terminal = { stdin: terminal, stdout: terminal };
+  io.terminal = { stdin: terminal, stdout: terminal, stderr: terminal };
   io.columns = columns;
   const out = new Output(io, { json, events: "stdout" });
   return { io, screen: new Screen({ io, out } as unknown as CommandContext) };

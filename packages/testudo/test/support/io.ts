@@ -92,11 +92,12 @@ export class TestIo implements Io {
   readonly stdin = new PassThrough();
   readonly out = new Written();
   readonly err = new Written();
-  terminal = { stdin: false, stdout: false };
+  terminal = { stdin: false, stdout: false, stderr: false };
   columns = 80;
   stdoutClosed = false;
   readonly exits: number[] = [];
   readonly #listeners = new Set<(name: string) => void>();
+  readonly #idle = new Set<() => void>();
 
   get stdout(): PassThrough {
     return this.out.stream;
@@ -117,6 +118,15 @@ export class TestIo implements Io {
 
   signal(name = "SIGTERM"): void {
     for (const listener of [...this.#listeners]) listener(name);
+  }
+
+  onIdle(listener: () => void): () => void {
+    this.#idle.add(listener);
+    return () => this.#idle.delete(listener);
+  }
+
+  idle(): void {
+    for (const listener of [...this.#idle]) listener();
   }
 
   async closeStdout(): Promise<void> {

@@ -154,10 +154,8 @@ describe("a connection whose end moves", () => {
   it("goes on from the dialer's new address, in the middle of a stream", () =>
     within({ weather: BAD, seed: 9 }, async (made) => {
       const { udp } = made;
-      const working = exchange(made, 400_000);
-      await udp.runtime.advance(700);
-      udp.rebind(DIALER, AWAY);
-      await working;
+      udp.runtime.setTimer(() => udp.rebind(DIALER, AWAY), 700);
+      await exchange(made, 400_000);
       expect(made.accepted.session.place).toEqual(AWAY);
     }));
 
@@ -238,10 +236,10 @@ describe("the size of datagrams", () => {
       const { udp, dialer } = made;
       await udp.runtime.advance(2_000);
       expect(dialer.statistics.mtu).toBe(1_472);
-      const working = exchange(made, 400_000);
-      await udp.runtime.advance(30);
-      udp.weather.mtu = mtu;
-      await working;
+      udp.runtime.setTimer(() => {
+        udp.weather.mtu = mtu;
+      }, 30);
+      await exchange(made, 400_000);
       expect(udp.sent.some(({ packet }) => packet[0] === TYPES.piece)).toBe(true);
       const [last] = udp.sent.filter(({ packet }) => packet[0] === TYPES.data).slice(-1);
       expect(last?.packet.length).toBeLessThanOrEqual(mtu);

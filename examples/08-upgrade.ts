@@ -2,7 +2,7 @@
  * An upgrade without a gap: a hub speaks `shs` and `noise` side by side, its old peer comes over while all
  * count aloud, and `shs` is retired. Nothing is negotiated: an address says what is spoken there.
  *
- *     npx tsx --conditions=@testudo/source examples/06-upgrade.ts
+ *     npx tsx --conditions=@testudo/source examples/08-upgrade.ts
  */
 
 import { setTimeout as pause } from "node:timers/promises";
