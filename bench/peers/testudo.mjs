@@ -3,7 +3,6 @@
  */
 
 import { bytes, defineMessage, Network } from "@testudo/core";
-import { gossip } from "@testudo/plugins/gossip";
 import { net } from "@testudo/transports/net";
 import { noise } from "@testudo/transports/noise";
 
@@ -120,6 +119,8 @@ export async function createPublisher({ addresses }) {
 
 /** For `gossip`: one node of a network. @type {NonNullable<import("../lib/types.mjs").Adapter["createMember"]>} */
 export async function createMember({ onMessage }) {
+  // Only here: the other workloads measure a node without it.
+  const { gossip } = await import("@testudo/plugins/gossip");
   const node = createNode();
   await node.registerPlugin(gossip());
   await node.registerPlugin({

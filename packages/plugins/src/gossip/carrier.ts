@@ -166,6 +166,7 @@ export class Carrier {
     if (verdict === "seen") {
       this.spreading?.refuse?.(item.id);
       if (hops > 0) this.#again(peer, item, hops);
+      else this.#keep(peer, item, ageMs);
       return;
     }
     const taken = verdict === "new" && conduct.mayIntroduce(peer, seen.price(item, wallClock));
@@ -183,6 +184,19 @@ export class Carrier {
     const load = { item: item.copy(), late: hops === 0, ageMs };
     this.spreading?.receivePush(peer.id.text, item.id, load, Math.max(1, hops), runtime.now());
     this.flush();
+  }
+
+  /**
+   * Taken in an earlier life, of which the marks are here and the window is not: kept again for those who missed it,
+   * and not wanted from everybody again. What its origin said long ago nobody needs, whoever digs it out.
+   */
+  #keep(peer: Peer, item: Item, ageMs: number): void {
+    const { network, window, conduct } = this.#options;
+    const { runtime, networkId } = network;
+    if (window.has(item.id) || item.opcode === BEACON_OPCODE) return;
+    if (item.time < runtime.wallClock() - window.keepMs) return;
+    if (item.isAuthentic(networkId)) window.add(item.copy(), runtime.now(), ageMs);
+    else conduct.blame(peer, "a bad signature");
   }
 
   /** A duplicate over the tree says that there is a link too many; what was brought late says nothing. */

@@ -159,12 +159,9 @@ export class Sync {
     network.logger.debug({ peer: peer.id.text, error }, "a reconciliation ended early");
     if (!(error instanceof NetworkError && error.code === "REQUEST_TIMEOUT")) return;
     answered(peer, false);
-    if (this.#unanswered >= MAX_OTHERS) this.#unanswered = 0;
-    else {
-      this.#unanswered++;
-      const other = any();
-      if (other !== undefined) this.with(other);
-    }
+    const other = this.#unanswered < MAX_OTHERS ? any() : undefined;
+    this.#unanswered = other === undefined ? 0 : this.#unanswered + 1;
+    if (other !== undefined) this.with(other);
   }
 
   async #reconcile(peer: Peer): Promise<void> {

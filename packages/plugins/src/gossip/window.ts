@@ -33,7 +33,7 @@ export class Window {
   readonly ids: Ids = new Ids();
   readonly #maxItems: number;
   readonly #maxBytes: number;
-  readonly #keepMs: number;
+  readonly keepMs: number;
   readonly #settledMs: number;
   /** Not yet in `ids`, in the order of coming. */
   readonly #fresh = new Set<string>();
@@ -50,7 +50,7 @@ export class Window {
   }: WindowOptions = {}) {
     this.#maxItems = maxItems;
     this.#maxBytes = maxBytes;
-    this.#keepMs = keepMs;
+    this.keepMs = keepMs;
     this.#settledMs = settledMs;
   }
 
@@ -78,7 +78,7 @@ export class Window {
 
   /** `ageMs`: how long others have had it. */
   add(item: Item, now: number, ageMs: number = 0): void {
-    if (this.#kept.has(item.id) || ageMs >= this.#keepMs || item.bytes.length > this.#maxBytes)
+    if (this.#kept.has(item.id) || ageMs >= this.keepMs || item.bytes.length > this.#maxBytes)
       return;
     this.#kept.set(item.id, { item, since: now - ageMs });
     if (ageMs >= this.#settledMs) this.ids.add({ time: item.time, id: item.id });
@@ -94,8 +94,8 @@ export class Window {
   /** Forgets what is too old. Cheap to call often. */
   expire(now: number): void {
     if (now < this.#nextLook) return;
-    this.#nextLook = now + this.#keepMs / LOOKS;
-    for (const [id, { since }] of this.#kept) if (now - since >= this.#keepMs) this.#delete(id);
+    this.#nextLook = now + this.keepMs / LOOKS;
+    for (const [id, { since }] of this.#kept) if (now - since >= this.keepMs) this.#delete(id);
   }
 
   /** What is settled by now can be compared. To be called before `ids` are. */

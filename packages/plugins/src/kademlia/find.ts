@@ -42,19 +42,22 @@ async function search(
   const reached = deferred<NodeContact>();
   const met = new Error("it was met");
   const end = new AbortController();
+  const asking: AbortController[] = [];
   let newest: NodeContact | undefined;
   let missed = false;
   const hear = (contact: NodeContact | undefined): void => {
     if (contact?.id !== id.text || contact.record.seq <= (newest?.record.seq ?? -1)) return;
     newest = contact;
-    overlay.ask(contact, target).then(
-      () => {
-        reached.resolve(contact);
-        end.abort(met);
-      },
-      // The search goes on; the failure is counted already.
-      () => {},
-    );
+    overlay
+      .ask(contact, target, undefined, (ask) => asking.push(ask))
+      .then(
+        () => {
+          reached.resolve(contact);
+          end.abort(met);
+        },
+        // The search goes on; the failure is counted already.
+        () => {},
+      );
   };
   const giveUp = (): void => end.abort(signal?.reason);
   if (signal?.aborted === true) throw signal.reason;
@@ -76,6 +79,7 @@ async function search(
     return { contact: await reached.promise, missed };
   } finally {
     signal?.removeEventListener("abort", giveUp);
+    for (const ask of asking) ask.abort(met);
   }
   return { contact: newest ?? overlay.table.get(id.text), missed };
 }

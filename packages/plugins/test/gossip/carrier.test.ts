@@ -148,3 +148,63 @@ it("takes tens of thousands within a minute", async () => {
   await gossips.pass(60_000);
   expect(dave.heard.length).toBe(15_000);
 });
+
+describe("what was taken in an earlier life", () => {
+  const restarted = async (): Promise<GossipNode> => {
+    for (let i = 0; i < 20; i++) alice.say(`${i}`);
+    await gossips.pass(5_000);
+    expect(bob.heard).toHaveLength(20);
+    const { identity } = bob.network;
+    const saved = bob.gossip.save();
+    await gossips.nodes.runtime.during(bob.network.close());
+    return gossips.one({ saved, reconcileMs: 1_000 }, { identity });
+  };
+
+  it("is kept again for others, and not given to the plugins again", async () => {
+    const again = await restarted();
+    await gossips.connect(again, alice);
+    await gossips.pass(10_000);
+    expect(again.gossip.state?.kept).toBe(20);
+    await gossips.nodes.runtime.during(alice.network.close());
+    const late = await gossips.one({ reconcileMs: 1_000 });
+    await gossips.connect(late, again);
+    await gossips.pass(10_000);
+    expect(late.heard).toHaveLength(20);
+    expect(again.heard).toEqual([]);
+  });
+
+  it("is left alone when it is older than what anybody keeps, whatever is said of its age", async () => {
+    const old = item(News.of("long ago"));
+    const young = item(News.of("a moment ago"));
+    push(old);
+    await gossips.pass(19 * 60_000);
+    expect(alice.gossip.state?.kept).toBe(1);
+    await gossips.pass(2 * 60_000);
+    expect(alice.gossip.state?.kept).toBe(0);
+    send(ItemsMessage.of([old, young].map(({ bytes }) => ({ ageMs: 0, item: bytes }))));
+    await gossips.pass(100);
+    expect(alice.gossip.state?.kept).toBe(1);
+    expect(alice.texts).toEqual(["a moment ago", "long ago"]);
+  });
+
+  it("is not kept from one who forges it", async () => {
+    const real = item(News.of("real"));
+    push(real);
+    await gossips.pass(1_000);
+    const { identity } = alice.network;
+    const saved = alice.gossip.save();
+    await gossips.nodes.runtime.during(alice.network.close());
+    const again = await gossips.one({ saved }, { identity });
+    await gossips.connect(bob, again);
+    await gossips.pass(100);
+    const peer = bob.network.peers.get(again.id) as Peer;
+    const bring = (bytes: Uint8Array): void => {
+      peer.send(ItemsMessage.of([{ ageMs: 0, item: bytes }])).catch(() => {});
+    };
+    const forged = real.bytes.slice();
+    forged[0] = (forged[0] as number) ^ 1;
+    for (let i = 0; i < 4; i++) bring(forged);
+    await gossips.pass(100);
+    expect([again.gossip.state?.kept, peer.connected]).toEqual([0, false]);
+  });
+});
