@@ -72,6 +72,7 @@ export const scenario = defineScenario({
       verdicts: [
         { text: "d = 8 among 20 % adversaries: at least 99 %", held: at(0.2, 8) >= 99 },
         { text: "without adversaries all succeed", held: PATHS.every((d) => at(0, d) === 100) },
+        { text: "one path does worse than eight", held: at(0.2, 1) < at(0.2, 8) },
       ],
       notes: [
         "success: the node looked for is the nearest that answered",
