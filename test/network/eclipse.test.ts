@@ -211,7 +211,7 @@ function isAnchored({ node }: Node, siege: Siege): number {
 }
 
 describe("a node that restarts among sybils", () => {
-  it.each([1, 2])("is with honest ones again (seed %i)", { timeout: 60_000 }, async (seed) => {
+  it.each([1, 2, 3])("is with honest ones again (seed %i)", { timeout: 60_000 }, async (seed) => {
     const siege = new Siege(seed);
     const { world } = siege;
     onTestFinished(() => world.close());
