@@ -78,6 +78,7 @@ describe("the tables, small", () => {
     const reached = missed(result).filter((text) => !text.includes("p99"));
     expect(reached).toEqual([]);
     const first = (links: number) => result.table.rows.find((row) => row[0] === links);
+    expect(Number(first(2)?.[4])).toBeLessThan(Number(first(1)?.[4]));
     // One more link costs copies and spares most nodes the wait for timer 1 and a graft.
     expect(2 * Number(first(2)?.[7])).toBeLessThan(Number(first(1)?.[7]));
   });
