@@ -58,8 +58,8 @@ export class Carrier {
   readonly #options: CarrierOptions;
   readonly #ownKey: string;
   #pushing: Pushing | undefined;
-  /** Of what was sent since somebody published. */
-  #deliveries: Delivery[] = [];
+  /** Of what is being published just now. */
+  #deliveries: Delivery[] | undefined;
   /** While a duplicate is shown to the machine, which may have forgotten it. */
   #duplicate: string | undefined;
 
@@ -105,7 +105,7 @@ export class Carrier {
     const { load, hops, peers } = pushing;
     const message = PushMessage.of({ hops: load.late ? 0 : hops, item: load.item.bytes });
     const delivery = this.#options.network.broadcast(message, ...peers);
-    if (load.item.originKey === this.#ownKey) this.#deliveries.push(delivery);
+    if (load.item.originKey === this.#ownKey) this.#deliveries?.push(delivery);
   }
 
   /** Says something. */
@@ -114,14 +114,17 @@ export class Carrier {
     const now = network.runtime.now();
     const item = author.next(message, now);
     seen.take(item, network.runtime.wallClock());
-    this.#deliveries = [];
+    const deliveries: Delivery[] = [];
+    this.#deliveries = deliveries;
     this.spreading?.broadcast(item.id, { item, late: false, ageMs: 0 }, now);
     this.flush();
+    // What is grafted of it later is nobody's news.
+    this.#deliveries = undefined;
     this.#options.heard(item);
     // Behind it: to the machine what the window has is a duplicate.
     if (item.opcode !== BEACON_OPCODE) window.add(item, now);
     this.#options.stirred();
-    return new Publication(this.#deliveries, () => this.#count(item.id));
+    return new Publication(deliveries, () => this.#count(item.id));
   }
 
   /** A push from a peer. */

@@ -10,7 +10,7 @@ import {
   ItemsMessage,
   PushMessage,
 } from "../../src/gossip/messages.ts";
-import { Author, type Item } from "../../src/gossip/origin.ts";
+import { Author, type Item, readItem } from "../../src/gossip/origin.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -147,6 +147,29 @@ it("takes tens of thousands within a minute", async () => {
   await gossips.connect(carol, dave);
   await gossips.pass(60_000);
   expect(dave.heard.length).toBe(15_000);
+});
+
+describe("a publication", () => {
+  it("counts whom it was pushed to as it was said, whoever asks for it again", async () => {
+    const ids: string[] = [];
+    await bob.network.registerPlugin({
+      name: "ids",
+      newMessage({ message }) {
+        const push = message.as(PushMessage);
+        if (push !== undefined) ids.push(readItem(push.item).id);
+      },
+    });
+    const said = alice.say("once");
+    await gossips.pass(50);
+    const [id] = ids.slice(-1);
+    expect(said.queued).toBe(1);
+    const before = ids.length;
+    send(GraftMessage.of({ hops: 1, id }));
+    await gossips.pass(50);
+    expect(ids.slice(before)).toContain(id);
+    expect(said.queued).toBe(1);
+    expect((await gossips.nodes.runtime.during(said.report())).sent).toHaveLength(1);
+  });
 });
 
 describe("what was taken in an earlier life", () => {
