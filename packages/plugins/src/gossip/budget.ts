@@ -1,7 +1,7 @@
 /**
  * Budget: how many of something each peer may have in a second. A machine: tokens that come back with time.
  *
- * Never holds more than `maxPeers` peers: the one asked about longest ago starts afresh first.
+ * Never holds more than `maxPeers` peers: the one that was met longest ago starts afresh first.
  */
 
 interface Tokens {
